@@ -1,0 +1,1 @@
+"""Identity: who holds which CID, since when, and why."""

@@ -1,0 +1,117 @@
+"""Keep source contracts: read those in force quickly, put new versions.
+
+Invariant: what is read is what was committed when the call began; a version once stored never changes.
+Elsewhere: what a contract says (`identity.contract`), resolving a source again (`identity.settling`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import orjson
+from sqlalchemy import insert, select, update
+
+from identity.contract import SourceContract, changes_matching, check_source_name, is_breaking, read_contract
+from identity.errors import ContractConflict, SourceUnknown
+from identity.model import Instant
+from identity.store_sql import tables
+from identity.store_sql.opening import SqlStore
+
+__all__ = ["ContractBook", "ContractEntry"]
+
+
+class ContractEntry(NamedTuple):
+    """The contract in force of a source, and whether the source was retired."""
+
+    contract: SourceContract
+    is_retired: bool
+
+
+class ContractBook:
+    """The contracts of one store; documents are parsed once a version."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+        self._parsed: dict[tuple[str, int], SourceContract] = {}
+
+    def read_current(self) -> Mapping[str, ContractEntry]:
+        """Return every source's contract in force."""
+        source = tables.source
+        with self._store.read() as connection:
+            rows = connection.execute(
+                select(source.c.name, source.c.contract_version, source.c.retired_at)
+            ).all()
+        entries = {}
+        for name, version, retired_at in rows:
+            contract = self._parsed.get((name, version)) or self._parse(name, version)
+            entries[name] = ContractEntry(contract, retired_at is not None)
+        return entries
+
+    def get(self, name: str) -> ContractEntry:
+        """Return one source's contract in force; raises SourceUnknown."""
+        entry = self.read_current().get(name)
+        if entry is None:
+            raise SourceUnknown(f"There is no source {name[:63]}; put its contract first.")
+        return entry
+
+    def put(
+        self, name: str, document: Mapping[str, object], *, author: str, now: Instant
+    ) -> tuple[SourceContract, bool, bool]:
+        """Store a contract; return it, whether the source is new, and whether it must be resolved again.
+
+        The same document again changes nothing.
+
+        Raises:
+            ContractRefused: the document breaks a rule.
+            ContractConflict: it would break keys already stored.
+        """
+        check_source_name(name)
+        encoded = orjson.dumps(dict(document), option=orjson.OPT_SORT_KEYS).decode()
+        source, contract_table = tables.source, tables.source_contract
+        with self._store.write() as tx:
+            tx.lock_whole()
+            found = tx.connection.execute(
+                select(source.c.contract_version, contract_table.c.document)
+                .join(
+                    contract_table,
+                    (contract_table.c.source == source.c.name)
+                    & (contract_table.c.version == source.c.contract_version),
+                )
+                .where(source.c.name == name)
+            ).first()
+            version = 1 if found is None else found.contract_version + 1
+            contract = read_contract(name, document, version=version)
+            again = False
+            if found is not None:
+                before = read_contract(name, orjson.loads(found.document), version=found.contract_version)
+                if found.document == encoded:
+                    return before, False, False
+                field = is_breaking(before, contract)
+                if field is not None:
+                    raise ContractConflict(
+                        f"The new contract of source {name} changes its {field}: keys already stored would mean "
+                        "something else. Register it as another source."
+                    )
+                again = changes_matching(before, contract)
+                tx.connection.execute(
+                    update(source).where(source.c.name == name).values(contract_version=version)
+                )
+            else:
+                tx.connection.execute(insert(source).values(name=name, contract_version=1))
+            tx.connection.execute(
+                insert(contract_table).values(
+                    source=name, version=version, document=encoded, created_at=now, created_by=author
+                )
+            )
+        return contract, found is None, again
+
+    def _parse(self, name: str, version: int) -> SourceContract:
+        table = tables.source_contract
+        with self._store.read() as connection:
+            document = connection.scalar(
+                select(table.c.document).where(table.c.source == name, table.c.version == version)
+            )
+        contract = read_contract(name, orjson.loads(document or "{}"), version=version)
+        self._parsed[name, version] = contract
+        return contract

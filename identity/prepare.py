@@ -1,0 +1,94 @@
+"""Make a command ready to be resolved: standardise, hash, digest; all that needs no store.
+
+Invariant: pure; what is prepared depends on the command, the contract, the scoring model and the
+store's key only, so it can be done before any lock is taken.
+Elsewhere: reading statements (`identity.statement`), the transaction (`identity.resolve`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+
+from identity.contract import SourceContract
+from identity.model import RecordCommand, RecordRef
+from matching.model import Profile, encode_profile
+from matching.standardise import standardise
+
+__all__ = ["Blocker", "Hasher", "PreparedCommand", "Preparer", "profile_of_statement"]
+
+Blocker = Callable[[Profile], tuple[int, ...]]
+
+
+class Hasher(Protocol):
+    """Keyed hashes of the store (`identity.store_sql.sealing.Sealer`)."""
+
+    def digest(self, *parts: bytes) -> bytes:
+        """Return a keyed hash of the parts."""
+
+    def ref_hash(self, ref: RecordRef) -> int:
+        """Return a keyed 64-bit hash of a record's name."""
+
+
+@dataclass(slots=True)
+class PreparedCommand:
+    """A command with all that follows from it alone."""
+
+    command: RecordCommand
+    contract: SourceContract
+    ref_hash: int
+    statement: bytes | None
+    digest: bytes
+    profile: Profile | None
+    encoded_profile: bytes | None
+    profile_digest: bytes | None
+    hashes: tuple[int, ...]
+    warnings: tuple[tuple[str, str], ...]
+
+
+class Preparer:
+    """Prepares commands under one scoring model and one store's key."""
+
+    def __init__(self, *, blocker: Blocker, hasher: Hasher) -> None:
+        self.blocker = blocker
+        self.hasher = hasher
+
+    def prepare(self, command: RecordCommand, contract: SourceContract) -> PreparedCommand:
+        """Return the command with its standardised profile, blocking keys and digests."""
+        hasher = self.hasher
+        attributes = command.attributes
+        if attributes is None:
+            return PreparedCommand(
+                command, contract, hasher.ref_hash(command.ref), None, hasher.digest(b"withdrawn"),
+                None, None, None, (), (),
+            )  # fmt: skip
+        statement = orjson.dumps(
+            {"attributes": attributes, "alternate_keys": command.alternate_keys, "same_as": command.same_as},
+            option=orjson.OPT_SORT_KEYS,
+            default=list,
+        )
+        standardised = standardise(attributes, region=contract.region)
+        profile = standardised.profile
+        encoded = encode_profile(profile)
+        return PreparedCommand(
+            command=command,
+            contract=contract,
+            ref_hash=hasher.ref_hash(command.ref),
+            statement=statement,
+            digest=hasher.digest(statement),
+            profile=profile,
+            encoded_profile=encoded,
+            profile_digest=hasher.digest(command.ref.source.encode(), encoded),
+            hashes=self.blocker(profile),
+            warnings=tuple((warning.attribute, warning.code) for warning in standardised.warnings),
+        )
+
+
+def profile_of_statement(statement: dict[str, object], contract: SourceContract) -> Profile:
+    """Return the profile of a stored statement under a contract."""
+    attributes = statement["attributes"]
+    assert isinstance(attributes, dict)
+    return standardise(attributes, region=contract.region).profile

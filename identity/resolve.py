@@ -1,0 +1,212 @@
+"""Resolve record commands: the one path by which a statement from anywhere becomes a CID.
+
+Invariants: a batch is one transaction; what it answers is committed; whatever interrupts it leaves the
+store as it was. Statements about one record are applied in the order given.
+Elsewhere: the steps inside the transaction (`identity.attempt`, `identity.effects`), reading statements
+(`identity.statement`), bulk loads (`identity.bulk`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from identity.attempt import Attempt, BeginAnew, Seeds
+from identity.contract import SourceContract
+from identity.effects import Effects
+from identity.errors import SourceRetired, SourceUnknown, StoreBusy
+from identity.model import Cid, Instant, RecordAnswer, RecordCommand, RecordRef
+from identity.prepare import PreparedCommand, Preparer
+from identity.region import Partitioner
+from identity.store import Row
+from identity.store_sql.faults import LockTableFull, TransactionConflict
+from matching.block import compile_blocker
+from matching.errors import SameasError
+from matching.score import compile_scorer
+
+if TYPE_CHECKING:
+    from identity.contract_book import ContractBook
+    from identity.store_sql.opening import SqlStore
+    from matching.scoring_model import ScoringModel
+
+__all__ = ["BATCH_RECORDS_MAX", "Resolver"]
+
+BATCH_RECORDS_MAX: Final = 500
+"""Most records of one transaction: their blocking keys stay under a quarter of PostgreSQL's lock table."""
+_ATTEMPTS_MAX: Final = 50
+_NO_SEEDS: Final = Seeds()
+_Check = Callable[[list[RecordAnswer | SameasError], Attempt], None]
+
+
+class _Undo(Exception):
+    """Rolls a dry run back."""
+
+
+class Resolver:
+    """Resolves batches on one store under one scoring model; safe to share between threads."""
+
+    def __init__(
+        self,
+        store: SqlStore,
+        model: ScoringModel,
+        *,
+        contracts: ContractBook,
+        clock: Callable[[], Instant],
+        new_cid: Callable[[Instant], Cid],
+    ) -> None:
+        hash_key = store.sealer.blocking_hash_key
+        self.model = model
+        self.preparer = Preparer(blocker=compile_blocker(model, hash_key=hash_key), hasher=store.sealer)
+        self.partitioner = Partitioner(model, compile_scorer(model, hash_key=hash_key))
+        self.counters: Counter[str] = Counter()
+        self._store = store
+        self._contracts = contracts
+        self._clock = clock
+        self._new_cid = new_cid
+
+    def resolve(
+        self, commands: Sequence[RecordCommand], *, dry_run: bool = False
+    ) -> list[RecordAnswer | SameasError]:
+        """Resolve commands; return one answer or error for each, in order.
+
+        A dry run answers as if the batch had been stored, and stores nothing.
+
+        Raises:
+            StoreBusy, StoreUnreachable, StoreFull, StoreMigrating: nothing of the last transaction was stored.
+        """
+        answers: list[RecordAnswer | SameasError] = []
+        for run in _split_runs(commands):
+            answers.extend(self._resolve_run(run, dry_run=dry_run))
+        return answers
+
+    def settle(self, commands: Sequence[PreparedCommand], seeds: Seeds) -> list[RecordAnswer | SameasError]:
+        """Resolve prepared commands together with what has to be looked at again."""
+        return self._transact(commands, seeds, dry_run=False)
+
+    def resolve_as_foreseen(
+        self, command: RecordCommand, cid: Cid, keep: Callable[[RecordAnswer, int], Row]
+    ) -> RecordAnswer | None:
+        """Resolve one command if its answer is this CID, and keep a row of `idempotency` with it.
+
+        Returns None, with nothing stored, when the answer would be another CID or the record exists by now.
+        """
+        prepared = self.prepare([command])[0]
+        if isinstance(prepared, SameasError):
+            raise prepared
+
+        def check(answers: list[RecordAnswer | SameasError], attempt: Attempt) -> None:
+            answer = answers[0]
+            if not isinstance(answer, RecordAnswer) or answer.cid != cid or not answer.is_new:
+                raise _Undo
+            attempt.tx.insert_rows("idempotency", [keep(answer, attempt.changes[0].rid)])
+
+        answers = self._transact([prepared], _NO_SEEDS, dry_run=False, check=check)
+        answer = answers[0]
+        if isinstance(answer, SameasError):
+            raise answer
+        return answer if answer.cid == cid and answer.is_new else None
+
+    def prepare(self, commands: Sequence[RecordCommand]) -> list[PreparedCommand | SameasError]:
+        """Prepare commands under the contracts in force; an unknown or retired source is that command's error."""
+        contracts = self._contracts.read_current()
+        prepared: list[PreparedCommand | SameasError] = []
+        for command in commands:
+            entry = contracts.get(command.ref.source)
+            if entry is None:
+                prepared.append(
+                    SourceUnknown(f"There is no source {command.ref.source}; put its contract first.")
+                )
+            elif entry.is_retired and not command.is_withdrawal:
+                prepared.append(
+                    SourceRetired(f"Source {command.ref.source} is retired and takes no statements.")
+                )
+            else:
+                prepared.append(self.preparer.prepare(command, entry.contract))
+        return prepared
+
+    def _resolve_run(
+        self, commands: Sequence[RecordCommand], *, dry_run: bool
+    ) -> list[RecordAnswer | SameasError]:
+        prepared = self.prepare(commands)
+        good = [one for one in prepared if isinstance(one, PreparedCommand)]
+        answers = iter(self._transact(good, _NO_SEEDS, dry_run=dry_run) if good else ())
+        return [next(answers) if isinstance(one, PreparedCommand) else one for one in prepared]
+
+    def _transact(
+        self,
+        prepared: Sequence[PreparedCommand],
+        seeds: Seeds,
+        *,
+        dry_run: bool,
+        check: _Check | None = None,
+    ) -> list[RecordAnswer | SameasError]:
+        extra_components: set[int] = set()
+        for _ in range(_ATTEMPTS_MAX):
+            try:
+                return self._attempt(prepared, seeds, extra_components, dry_run=dry_run, check=check)
+            except (BeginAnew, TransactionConflict):
+                self.counters["begun_anew"] += 1
+            except LockTableFull:
+                if len(prepared) < 2 or seeds is not _NO_SEEDS:
+                    raise
+                half = len(prepared) // 2
+                first = self._transact(prepared[:half], seeds, dry_run=dry_run)
+                return first + self._transact(prepared[half:], seeds, dry_run=dry_run)
+        raise StoreBusy("Other writers came first each time; try again.")
+
+    def _attempt(
+        self,
+        prepared: Sequence[PreparedCommand],
+        seeds: Seeds,
+        extra_components: set[int],
+        *,
+        dry_run: bool,
+        check: _Check | None,
+    ) -> list[RecordAnswer | SameasError]:
+        answers: list[RecordAnswer | SameasError] = []
+        contracts = self._contracts.read_current()
+        by_name: Mapping[str, SourceContract] = {name: entry.contract for name, entry in contracts.items()}
+        try:
+            with self._store.write() as tx:
+                attempt = Attempt(
+                    tx,
+                    preparer=self.preparer,
+                    partitioner=self.partitioner,
+                    contracts=by_name,
+                    is_exclusive=not self._store.is_postgres,
+                    extra_components=extra_components,
+                )
+                groups = attempt.run(prepared, seeds)
+                effects = Effects(
+                    attempt,
+                    groups,
+                    seeds=seeds,
+                    data_keys=self._store.sealer,
+                    now=self._clock(),
+                    new_cid=self._new_cid,
+                )
+                answers = effects.write()
+                if check is not None:
+                    check(answers, attempt)
+                if dry_run:
+                    raise _Undo
+        except _Undo:
+            return effects.without_new_cids(answers)
+        self.counters.update(attempt.counters)
+        self.counters["records"] += len(prepared)
+        return answers
+
+
+def _split_runs(commands: Sequence[RecordCommand]) -> Iterator[Sequence[RecordCommand]]:
+    """Split commands into batches that name no record twice, keeping their order."""
+    start = 0
+    seen: set[RecordRef] = set()
+    for position, command in enumerate(commands):
+        if command.ref in seen or position - start >= BATCH_RECORDS_MAX:
+            yield commands[start:position]
+            start = position
+            seen = set()
+        seen.add(command.ref)
+    if start < len(commands):
+        yield commands[start:]

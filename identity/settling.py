@@ -1,0 +1,130 @@
+"""Work off what is unsettled: records to read again under a new contract, keys and records to resolve again.
+
+Invariant: a row of `unsettled` goes in the transaction that settles it, so a crash loses none; while rows
+are left the store says so (`/readyz`, metric), because until then the partition may lag behind the rules.
+Elsewhere: who writes such rows: a new contract (`identity.service`), a bulk load (`identity.bulk`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+from sqlalchemy import func, select
+
+from identity.attempt import Seeds
+from identity.contract import SourceContract
+from identity.contract_book import ContractBook
+from identity.model import Cause, CauseKind, RecordCommand, RecordRef, SameAs
+from identity.prepare import PreparedCommand
+from identity.resolve import Resolver
+from identity.store import RecordRow
+from identity.store_sql import tables
+from identity.store_sql.opening import SqlStore
+from identity.store_sql.transaction import SqlTransaction
+from matching.errors import SameasError
+from matching.model import encode_profile
+
+__all__ = ["Settler"]
+
+_BATCH: Final = 100
+
+
+class Settler:
+    """Settles in small transactions, so that live writes get in between."""
+
+    def __init__(self, store: SqlStore, resolver: Resolver, contracts: ContractBook) -> None:
+        self._store = store
+        self._resolver = resolver
+        self._contracts = contracts
+
+    def count(self) -> int:
+        """Return how many keys and records are unsettled."""
+        with self._store.read() as connection:
+            return int(connection.scalar(select(func.count()).select_from(tables.unsettled)) or 0)
+
+    def settle_some(self, *, limit: int) -> int:
+        """Settle up to `limit` rows; return how many are left."""
+        done = 0
+        while done < limit:
+            batch = self._settle_batch(min(_BATCH, limit - done))
+            if batch == 0:
+                break
+            done += batch
+        return self.count()
+
+    def _settle_batch(self, limit: int) -> int:
+        table = tables.unsettled
+        with self._store.read() as connection:
+            kind = connection.scalar(select(table.c.kind).order_by(table.c.kind).limit(1))
+            if kind is None:
+                return 0
+            ids = list(
+                connection.scalars(
+                    select(table.c.id).where(table.c.kind == kind).order_by(table.c.id).limit(limit)
+                )
+            )
+        settled = tuple((kind, one) for one in ids)
+        commands: list[PreparedCommand] = []
+        seeds = Seeds(settled=settled, cause=Cause(CauseKind.LOAD, "settle"))
+        if kind == "key":
+            seeds = Seeds(keys=frozenset(ids), settled=settled, cause=seeds.cause)
+        else:
+            with self._store.inspect() as tx:
+                rows = tx.read_records_by_rid(ids)
+                if kind == "contract":
+                    contracts = {
+                        name: entry.contract for name, entry in self._contracts.read_current().items()
+                    }
+                    commands = [
+                        one for row in rows if (one := self._read_again(tx, row, contracts)) is not None
+                    ]
+                    seeds = Seeds(settled=settled, cause=Cause(CauseKind.CONTRACT, ""))
+                refs = frozenset(row.ref for row in rows if row.pid is not None)
+            seeds = Seeds(refs=refs, settled=settled, cause=seeds.cause)
+        answers = self._resolver.settle(commands, seeds)
+        failed = [answer for answer in answers if isinstance(answer, SameasError)]
+        if failed:
+            raise failed[0]
+        return len(ids)
+
+    def _read_again(
+        self, tx: SqlTransaction, row: RecordRow, contracts: Mapping[str, SourceContract]
+    ) -> PreparedCommand | None:
+        """Return the record's current statement, read by the contract in force; None for a withdrawn one."""
+        version = tx.read_version(row.vid)
+        contract = contracts[row.source]
+        if version.statement is None or row.contract_version == contract.version:
+            return None
+        attributes = version.statement["attributes"]
+        alternate_keys = version.statement["alternate_keys"]
+        assert isinstance(attributes, dict)
+        assert isinstance(alternate_keys, dict)
+        command = RecordCommand(
+            ref=row.ref,
+            attributes=attributes,
+            version=row.version,
+            effective_at=row.effective_at,
+            alternate_keys=alternate_keys,
+            same_as=self._find_same_as(tx, row),
+            author=version.author,
+            cause=Cause(CauseKind.CONTRACT, f"{row.source}/{contract.version}"),
+        )
+        prepared = self._resolver.preparer.prepare(command, contract)
+        prepared.digest = bytes(row.digest)
+        prepared.statement = orjson.dumps(version.statement, option=orjson.OPT_SORT_KEYS)
+        assert prepared.profile is not None
+        prepared.encoded_profile = encode_profile(prepared.profile)
+        return prepared
+
+    @staticmethod
+    def _find_same_as(tx: SqlTransaction, row: RecordRow) -> SameAs | None:
+        """Return the record that the current statement's `same_as` was taken to name."""
+        if not row.is_tied:
+            return None
+        for named in tx.find_stated([row.rid]):
+            return named.ref
+        for judgement in tx.read_judgements_stated_by([row.rid]):
+            return next(RecordRef(*ref) for ref in (*judgement.left, *judgement.right) if ref != row.ref)
+        return None

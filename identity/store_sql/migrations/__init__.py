@@ -1,0 +1,1 @@
+"""Alembic's folder: its entry and the steps."""

@@ -1,0 +1,302 @@
+"""The tables of the store, as SQLAlchemy Core; both adapters and the migrations read them.
+
+Invariants:
+1. Personal data stand in `record_version.sealed_*` only, sealed with the record's own data key
+   (`record.data_key`, itself wrapped); dropping that key forgets them. Keys of records stand in
+   `record`, `alternate_key`, `judgement_record` and `named_ref` only; history and events name a `rid`.
+2. A `rid`, `pid`, `vid` or component id is never used twice.
+3. Rows of `crosswalk_history` and `cid_state` are closed on the system clock, never changed otherwise.
+Elsewhere: what the columns mean for a promise (`docs/architecture.md`), the SQL (`postgres`, `sqlite`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+__all__ = [
+    "alternate_key",
+    "api_key",
+    "blocking_key",
+    "cid_state",
+    "crosswalk_history",
+    "event",
+    "id_counter",
+    "idempotency",
+    "judgement",
+    "judgement_record",
+    "metadata",
+    "named_ref",
+    "profile",
+    "record",
+    "record_load",
+    "record_version",
+    "scoring_model",
+    "source",
+    "source_contract",
+    "store_fact",
+    "unsettled",
+]
+
+metadata: Final = MetaData()
+
+_Bytes = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that every store compares and orders as UTF-8 bytes (SQLite's BINARY is that already)."""
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+"""A 64-bit id; SQLite keys a table's own tree by it only when the type is spelled INTEGER."""
+
+store_fact: Final = Table(
+    "store_fact",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+id_counter: Final = Table(
+    "id_counter",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+    comment="SQLite's ids and system clock; PostgreSQL keeps them in sequences",
+)
+
+source: Final = Table(
+    "source",
+    metadata,
+    Column("name", _Bytes, primary_key=True),
+    Column("contract_version", Integer, nullable=False),
+    Column("retired_at", BigInteger),
+)
+
+source_contract: Final = Table(
+    "source_contract",
+    metadata,
+    Column("source", _Bytes, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", Text, nullable=False),
+)
+
+scoring_model: Final = Table(
+    "scoring_model",
+    metadata,
+    Column("version", Text, primary_key=True),
+    Column("document", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+)
+
+record: Final = Table(
+    "record",
+    metadata,
+    Column("rid", _Id, primary_key=True, autoincrement=False),
+    Column("source", _Bytes, nullable=False),
+    Column("key", _Bytes, nullable=False),
+    Column("pid", BigInteger, comment="profile of the current version; null while withdrawn"),
+    Column("component_id", BigInteger, comment="null while withdrawn"),
+    Column("component_level", SmallInteger, nullable=False),
+    Column("cid", _Bytes, comment="the CID now, or the last one of a withdrawn record"),
+    Column("status", Text, nullable=False),
+    Column("vid", BigInteger, nullable=False, comment="the current version"),
+    Column("version", BigInteger, comment="its number, as the source states it"),
+    Column("effective_at", BigInteger),
+    Column("digest", LargeBinary, nullable=False),
+    Column("contract_version", Integer, nullable=False),
+    Column("key_version", Integer, nullable=False, comment="changes of this key in the crosswalk"),
+    Column("first_valid_from", BigInteger, nullable=False),
+    Column("valid_from", BigInteger, nullable=False, comment="of the history row in force"),
+    Column("system_from", BigInteger, nullable=False, comment="of the last change of any kind"),
+    Column("is_tied", Boolean, nullable=False, comment="named by a judgement or by a same_as, or has one"),
+    Column("data_key", LargeBinary, nullable=False),
+    UniqueConstraint("source", "key", name="record_source_key"),
+)
+Index("record_pid", record.c.pid)
+Index("record_component", record.c.component_id)
+Index("record_cid", record.c.cid)
+Index("record_system_from", record.c.system_from)
+
+record_version: Final = Table(
+    "record_version",
+    metadata,
+    Column("vid", _Id, primary_key=True, autoincrement=False),
+    Column("rid", BigInteger, nullable=False),
+    Column("version", BigInteger),
+    Column("effective_at", BigInteger),
+    Column("known_at", BigInteger, nullable=False),
+    Column(
+        "superseded_at", BigInteger, nullable=False, comment="FOREVER while current; known_at if it never was"
+    ),
+    Column("digest", LargeBinary, nullable=False),
+    Column("contract_version", Integer, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("sealed_statement", LargeBinary, comment="null for a withdrawal"),
+    Column("sealed_profile", LargeBinary, comment="null for a withdrawal"),
+)
+Index("record_version_rid", record_version.c.rid)
+
+profile: Final = Table(
+    "profile",
+    metadata,
+    Column("pid", _Id, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary, nullable=False, unique=True, comment="keyed hash of source and profile"),
+)
+
+blocking_key: Final = Table(
+    "blocking_key",
+    metadata,
+    Column("h", BigInteger, primary_key=True, autoincrement=False),
+    Column("pid", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+crosswalk_history: Final = Table(
+    "crosswalk_history",
+    metadata,
+    Column("rid", BigInteger, primary_key=True, autoincrement=False),
+    Column("system_from", BigInteger, primary_key=True, autoincrement=False),
+    Column("valid_from", BigInteger, primary_key=True, autoincrement=False),
+    Column("valid_to", BigInteger, nullable=False),
+    Column("system_to", BigInteger, nullable=False),
+    Column("cid", _Bytes),
+    Column("status", Text, nullable=False),
+    Column("cause_kind", Text, nullable=False),
+    Column("cause_ref", Text, nullable=False),
+)
+
+cid_state: Final = Table(
+    "cid_state",
+    metadata,
+    Column("cid", _Bytes, primary_key=True),
+    Column("system_from", BigInteger, primary_key=True, autoincrement=False),
+    Column("system_to", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("successors", Text, comment="JSON list of CIDs as of the change; follow them to live ones"),
+)
+
+event: Final = Table(
+    "event",
+    metadata,
+    Column("known_at", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("type", Text, nullable=False),
+    Column("rid", BigInteger, nullable=False),
+    Column("cid", _Bytes),
+    Column("previous_cid", _Bytes),
+    Column("version", Integer, nullable=False),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("cause_kind", Text, nullable=False),
+    Column("cause_ref", Text, nullable=False),
+)
+Index("event_cid", event.c.cid)
+Index("event_previous_cid", event.c.previous_cid)
+
+alternate_key: Final = Table(
+    "alternate_key",
+    metadata,
+    Column("source", _Bytes, primary_key=True),
+    Column("name", _Bytes, primary_key=True),
+    Column("value", _Bytes, primary_key=True),
+    Column("rid", BigInteger, primary_key=True, autoincrement=False),
+)
+Index("alternate_key_rid", alternate_key.c.rid)
+
+judgement: Final = Table(
+    "judgement",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("verdict", Text, nullable=False),
+    Column("class", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("stated_by_rid", BigInteger, comment="set when a trusted source's same_as states it"),
+    Column("system_from", BigInteger, nullable=False),
+    Column("system_to", BigInteger, nullable=False),
+    Column("withdrawn_by", Text),
+)
+Index("judgement_stated_by", judgement.c.stated_by_rid)
+
+judgement_record: Final = Table(
+    "judgement_record",
+    metadata,
+    Column("judgement_id", Text, primary_key=True),
+    Column("side", SmallInteger, primary_key=True, autoincrement=False, comment="0 left, 1 right"),
+    Column("source", _Bytes, primary_key=True),
+    Column("key", _Bytes, primary_key=True),
+)
+
+named_ref: Final = Table(
+    "named_ref",
+    metadata,
+    Column(
+        "ref_hash", BigInteger, primary_key=True, autoincrement=False, comment="keyed hash of (source, key)"
+    ),
+    Column("judgement_id", Text, primary_key=True, comment="empty for the evidence of a same_as"),
+    Column("stating_rid", BigInteger, primary_key=True, autoincrement=False, comment="0 for a judgement"),
+    Column("source", _Bytes, nullable=False),
+    Column("key", _Bytes, nullable=False),
+    comment="records named by judgements in force and by current same_as statements, stored or not yet",
+)
+Index("named_ref_judgement", named_ref.c.judgement_id)
+Index("named_ref_stating", named_ref.c.stating_rid)
+
+idempotency: Final = Table(
+    "idempotency",
+    metadata,
+    Column("source", _Bytes, primary_key=True),
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("request_digest", LargeBinary, nullable=False),
+    Column("rid", BigInteger, nullable=False),
+    Column("cid", _Bytes, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("known_at", BigInteger, nullable=False),
+)
+
+unsettled: Final = Table(
+    "unsettled",
+    metadata,
+    Column(
+        "kind",
+        Text,
+        primary_key=True,
+        comment="key: a blocking key; record: a rid; contract: a rid to read again",
+    ),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+)
+
+record_load: Final = Table(
+    "record_load",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("source", _Bytes, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("state", Text, nullable=False, comment="running, done or failed"),
+)
+
+api_key: Final = Table(
+    "api_key",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("scopes", Text, nullable=False),
+    Column("sources", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("revoked_at", BigInteger),
+)

@@ -1,0 +1,1 @@
+"""Matching: which records stand for the same customer."""

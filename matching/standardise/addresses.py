@@ -1,0 +1,521 @@
+"""Take postal addresses apart into number, street, unit, postcode, city and region, without a gazetteer.
+
+Invariant: abbreviations and their long forms give one text (`St`, `Street`; `Hauptstr.`,
+`Hauptstrasse`); what was stated as a part wins over what is found in the line.
+How a line is read: (1) commas part segments, a building's name in front is set aside; (2) postcode,
+region and city are taken from the end where they are not stated; (3) unit and house number are taken
+out; (4) the words left are the street, expanded.
+Elsewhere: nothing here asks an external service or knows which streets exist.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from matching.standardise.fold import fold
+from matching.standardise.junk import is_junk_text
+
+__all__ = ["PostalAddress", "read_address", "read_country"]
+
+
+@dataclass(frozen=True, slots=True)
+class PostalAddress:
+    """An address in folded pieces; an absent piece is None."""
+
+    text: str | None
+    house_number: str | None
+    street: str | None
+    unit: str | None
+    postcode: str | None
+    city: str | None
+    region: str | None
+
+
+def _table(text: str) -> dict[str, str]:
+    """Return {short form: long form} of lines `long: short short`."""
+    pairs: dict[str, str] = {}
+    for line in text.strip().splitlines():
+        long, _, shorts = line.strip().partition(":")
+        pairs.update(dict.fromkeys(shorts.split(), long))
+    return pairs
+
+
+_TYPES: Final = _table("""
+    alley: aly
+    arcade: arc
+    avenue: ave av aven avenu avn
+    avenida: avda avd
+    boulevard: blvd bd boul bvd blv boulv
+    circle: cir circ
+    circuit: cct cct cirt
+    close: cl
+    court: ct crt
+    crescent: cres cresc crs cr
+    cove: cv
+    drive: dr drv
+    esplanade: esp
+    estate: est
+    expressway: expy expwy
+    freeway: fwy
+    gardens: gdns gdn
+    grove: gr grv gro
+    heights: hts
+    highway: hwy hgwy
+    lane: ln
+    loop: lp
+    motorway: mwy
+    parade: pde
+    park: pk
+    parkway: pkwy pky pwy
+    place: pl plc
+    plaza: plz
+    platz: pltz
+    point: pt
+    road: rd
+    ridge: rdg
+    route: rte
+    square: sq sqr
+    station: stn sta
+    strasse: str
+    street: st strt stret streat
+    terrace: ter terr tce tr
+    trail: trl
+    turnpike: tpke
+    view: vw
+    walk: wlk
+    way: wy
+""")
+_WORDS: Final = _table("""
+    north: n
+    south: s
+    east: e
+    west: w
+    northeast: ne
+    northwest: nw
+    southeast: se
+    southwest: sw
+    mount: mt
+    fort: ft
+    building: bldg bld
+    center: ctr centre cntr
+    apartments: apts
+    county: cnty
+    doctor: doktor
+    first: 1st
+    second: 2nd
+    third: 3rd
+    fourth: 4th
+    fifth: 5th
+    sixth: 6th
+    seventh: 7th
+    eighth: 8th
+    ninth: 9th
+    tenth: 10th
+    saint: ste sankt skt
+""")
+_WHOLE_TYPES: Final = frozenset(_TYPES.values()) | frozenset(_TYPES)
+_DIRECTIONS: Final = frozenset(
+    "north south east west northeast northwest southeast southwest n s e w ne nw se sw".split()
+)
+_TITLE_FIRST: Final = {"st": "saint", "dr": "doctor", "ste": "sainte"}
+_UNIT_WORDS: Final = frozenset(
+    """apt apartment appartement app flat unit suite ste room rm wohnung whg top appt piso lot villa studio
+    no nr bus etg kv kw lok""".split()
+)
+_FLOOR_WORDS: Final = frozenset({"floor", "fl", "level", "stock", "og"})
+_NUMBERED_WORDS: Final = _UNIT_WORDS | _FLOOR_WORDS
+_PART_WORDS: Final = _NUMBERED_WORDS | frozenset("building bldg block tower house entrance".split())
+_NUMBER_WORDS: Final = frozenset("d dom no nr n num numero haus nummer house".split())
+_NUMBER_LETTERS: Final = frozenset("abcdefgh")
+_NUMBER: Final = re.compile(r"\d+[a-z]?")
+_NUMBER_TAIL: Final = frozenset({"bis", "ter", "quater"})
+_BOX: Final = re.compile(
+    r"\b(?:p ?o ?box|post ?box|po ?bx|postfach|boite postale|bp|apartado(?: de correos)?) (\w+)"
+)
+# In front of a street's name, where many languages have its type; elsewhere the letters mean something else.
+_LEADING_TYPES: Final = _table("""
+    avenue: av ave
+    avenida: avda avd
+    boulevard: bd bld blvd boul
+    calle: c cl cll
+    chemin: ch che
+    impasse: imp
+    place: pl
+    plaza: pza plza
+    route: rte
+    rue: r
+    allee: all
+""")
+_STREET_WORDS: Final = frozenset({"ul", "ulica", "ulitsa"})
+"""Words for a street that are stated or not, as one likes."""
+
+_BOX_STARTS: Final = frozenset("p po post pobox postbox postfach boite bp apartado".split())
+_UNIT_SIGN: Final = re.compile(r"#\s*(\w+)")
+_SLASHED_UNIT: Final = re.compile(r"(\d+[A-Za-z]?)\s*/\s*(\d+)")
+_UNIT_FIRST_REGIONS: Final = frozenset({"au", "nz", "AU", "NZ"})
+_SPLIT: Final = re.compile(r"[,;\n]")
+
+_LINE_CHARS_MAX: Final = 400
+_PIECE_CHARS_MAX: Final = 100
+_POSTCODE_CHARS_MAX: Final = 16
+_WORDS_MAX: Final = 40
+
+_UNITED_STATES: Final = """al alabama|ak alaska|az arizona|ar arkansas|ca california|co colorado
+    |ct connecticut|de delaware
+    |dc district of columbia|fl florida|ga georgia|hi hawaii|id idaho|il illinois|in indiana|ia iowa
+    |ks kansas|ky kentucky|la louisiana|me maine|md maryland|ma massachusetts|mi michigan|mn minnesota
+    |ms mississippi|mo missouri|mt montana|ne nebraska|nv nevada|nh new hampshire|nj new jersey
+    |nm new mexico|ny new york|nc north carolina|nd north dakota|oh ohio|ok oklahoma|or oregon
+    |pa pennsylvania|ri rhode island|sc south carolina|sd south dakota|tn tennessee|tx texas|ut utah
+    |vt vermont|va virginia|wa washington|wv west virginia|wi wisconsin|wy wyoming|pr puerto rico"""
+_COMMONWEALTH: Final = """nsw new south wales|vic victoria|qld queensland|tas tasmania|sa south australia
+    |nt northern territory|act australian capital territory|on ontario|qc quebec|bc british columbia
+    |ab alberta|mb manitoba|sk saskatchewan|ns nova scotia|nb new brunswick
+    |nl newfoundland and labrador|pe prince edward island"""
+_STATES: Final = {
+    name.strip(): code
+    for entry in f"{_UNITED_STATES}|{_COMMONWEALTH}|wa western australia".split("|")
+    for code, _, name in [entry.strip().partition(" ")]
+}
+_STATE_CODES: Final = frozenset(_STATES.values())
+_COUNTRIES: Final = {
+    name.strip(): code
+    for entry in """us usa|us united states|us united states of america|us u s a|us u s|us america|gb uk
+    |gb united kingdom|gb great britain|gb england|gb scotland|gb wales|gb northern ireland|gb gbr
+    |de germany|de deutschland|de deu|de ger|at austria|at osterreich|at oesterreich|at aut
+    |ch switzerland|ch schweiz|ch suisse|ch svizzera|ch che|fr france|fr fra|es spain|es espana|es esp
+    |it italy|it italia|it ita|nl netherlands|nl nederland|nl the netherlands|nl holland|nl nld
+    |be belgium|be belgie|be belgique|be bel|pt portugal|pt prt|pl poland|pl polska|pl pol
+    |cz czech republic|cz czechia|se sweden|se sverige|dk denmark|dk danmark|no norway|no norge
+    |fi finland|fi suomi|ie ireland|ie irl|au australia|au aus|nz new zealand|ca canada|ca can
+    |mx mexico|mx mex|br brazil|br brasil|in india|cn china|jp japan|jp nippon|kr south korea|kr korea
+    |ru russia|ru rossiya|ru russian federation|ua ukraine|ua ukraina|tr turkey|tr turkiye|gr greece
+    |gr ellada|hu hungary|ro romania|kh cambodia|za south africa|sg singapore|lu luxembourg""".split("|")
+    for code, _, name in [entry.strip().partition(" ")]
+}
+_ZERO_PADDED: Final = {"us": 5, "de": 5, "fr": 5, "es": 5, "it": 5}
+
+_PREFIXED_POSTCODE: Final = re.compile(r"[a-z]{1,2}(\d{4,6})")
+_POSTCODE_PAIR: Final = re.compile(r"(?:[a-z]{1,2}\d[a-z\d]? \d[a-z]{2}|[a-z]\d[a-z] \d[a-z]\d)")
+
+
+def read_address(
+    stated: Mapping[str, str], *, region: str | None
+) -> tuple[PostalAddress | None, tuple[str, ...]]:
+    """Return the address and the parts of it that were junk; None when nothing is left of it.
+
+    Args:
+        stated: parts by name (`line`, `street`, `city` ...), cleaned texts.
+        region: ISO 3166 code of the source, for the notation where the address names no country.
+    Cost: about 6 µs for an address of one line.
+    """
+    junk: list[str] = []
+    get = stated.get
+    country = _read_piece(get("country"), "country", junk)
+    country = _COUNTRIES.get(country, country) if country else None
+    city = _read_piece(get("city"), "city", junk)
+    state = _read_piece(get("region"), "region", junk)
+    postcode = _read_postcode(get("postcode"), country or (region or "").lower(), junk)
+    unit = _read_piece(get("unit"), "unit", junk)
+    number = _read_piece(get("house_number"), "house_number", junk)
+    words: list[str] = []
+    source = get("street") or get("line")
+    if source:
+        name = "street" if "street" in stated else "line"
+        source = source[:_LINE_CHARS_MAX]
+        folded = fold(source)
+        if folded is None or is_junk_text(folded):
+            junk.append(name)
+        elif name == "line" and (city is None or postcode is None or _SPLIT.search(source)):
+            words, found_city, found_state, found_postcode, found_unit = _read_line(
+                source, has_city=city is not None, has_postcode=postcode is not None
+            )
+            city, state, postcode = city or found_city, state or found_state, postcode or found_postcode
+            unit = unit or found_unit
+        else:
+            words = folded.split()[:_WORDS_MAX]
+        if source.find("/") >= 0 and (country or region) in _UNIT_FIRST_REGIONS:
+            words, slashed = _take_slashed_unit(source, words)
+            unit = unit or slashed
+        if "#" in source:
+            words, signed = _take_signed_unit(source, words)
+            unit = unit or signed
+    if number:
+        number = _strip_number(number)
+    if words:
+        words, found_unit, number = _take_numbers(words, number)
+        unit = unit or found_unit
+    unit = _strip_unit(unit) if unit else None
+    street = _expand_street(" ".join(words)) if words else None
+    city = _expand_city(city) if city else None
+    state = _STATES.get(state, state) if state else country
+    text = " ".join([part for part in (unit, number, street, city) if part])
+    if not text and not postcode and not state:
+        return None, tuple(junk)
+    whole = text if street and len(text) > 3 else None
+    return PostalAddress(whole, number, street, unit, postcode, city, state), tuple(junk)
+
+
+def read_country(text: str) -> str | None:
+    """Return the two-letter code of a country stated as code or name; other texts come back folded."""
+    folded = _fold_piece(text)
+    return None if folded is None else _COUNTRIES.get(folded, folded)
+
+
+def _read_piece(text: str | None, name: str, junk: list[str]) -> str | None:
+    if not text:
+        return None
+    folded = _fold_piece(text)
+    if folded is None:
+        junk.append(name)
+    return folded
+
+
+# Cities, regions, countries and streets repeat; see `names` for why whole addresses are not cached.
+@lru_cache(maxsize=16_384)
+def _fold_piece(text: str) -> str | None:
+    folded = fold(text[:_PIECE_CHARS_MAX])
+    return None if folded is None or (is_junk_text(folded) and not folded.isdigit()) else folded
+
+
+def _read_postcode(text: str | None, country: str, junk: list[str]) -> str | None:
+    if not text:
+        return None
+    folded = fold(text[:_PIECE_CHARS_MAX])
+    if folded is None or not folded.strip("0 ") or (is_junk_text(folded) and not folded.isdigit()):
+        junk.append("postcode")
+        return None
+    code = folded.replace(" ", "")[:_POSTCODE_CHARS_MAX]
+    if (prefixed := _PREFIXED_POSTCODE.fullmatch(code)) is not None:
+        return prefixed[1]
+    if not code.isdigit():
+        return code
+    if len(code) == 9 and "-" in text:
+        return code[:5]
+    width = _ZERO_PADDED.get(country)
+    return code.zfill(width) if width and len(code) == width - 1 else code
+
+
+def _read_line(
+    line: str, *, has_city: bool, has_postcode: bool
+) -> tuple[list[str], str | None, str | None, str | None, str | None]:
+    """Return street words, then city, state, postcode and unit as far as the line states them."""
+    segments = [words for part in _SPLIT.split(line) if (words := (fold(part) or "").split())]
+    if len(segments) > 1 and _COUNTRIES.get(" ".join(segments[-1])):
+        segments.pop()
+    city: list[str] = []
+    state = postcode = None
+    if not has_postcode and segments:
+        segments[-1], postcode, city = _take_postcode(segments[-1], is_alone=len(segments) == 1)
+        segments = [words for words in segments if words]
+    if not has_city and segments:
+        tail = segments[-1]
+        if tail[-1] in _STATE_CODES and (len(segments) > 1 or (len(tail) > 2 and postcode is not None)):
+            state = tail.pop()
+            segments = [words for words in segments if words]
+        if len(segments) > 1 and not city and not _is_street(segments[-1]):
+            city = segments.pop()
+        elif len(segments) == 1 and not city:
+            segments[0], city = _cut_after_type(segments[0])
+    segments = _join_numbers(segments)
+    street = next((words for words in segments if _is_numbered(words)), segments[0] if segments else [])
+    unit = next((words for words in segments if words is not street and words[0] in _UNIT_WORDS), None)
+    return street[:_WORDS_MAX], " ".join(city) or None, state, postcode, " ".join(unit) if unit else None
+
+
+def _join_numbers(segments: list[list[str]]) -> list[list[str]]:
+    """Return the segments with a house number that stands alone (`Via Roma, 10`) put to its street."""
+    if len(segments) > 1 and not _has_digit(segments[0]):
+        last = segments[1][-1]
+        is_number = _NUMBER.fullmatch(last) is not None and len(last) < 5
+        if is_number and (
+            len(segments[1]) == 1 or (len(segments[1]) == 2 and segments[1][0] in _NUMBER_WORDS)
+        ):
+            return [[*segments[0], last], *segments[2:]]
+    return segments
+
+
+def _is_numbered(words: list[str]) -> bool:
+    return len(words) > 1 and _has_digit(words) and (len(words) > 2 or words[0] not in _PART_WORDS)
+
+
+def _has_digit(words: list[str]) -> bool:
+    return any(word[0].isdigit() or word[-1].isdigit() for word in words)
+
+
+def _take_postcode(words: list[str], *, is_alone: bool) -> tuple[list[str], str | None, list[str]]:
+    """Return the words before a postcode, the postcode, and the city when it stands behind it."""
+    count = len(words)
+    last = words[-1]
+    if count > 1 and _POSTCODE_PAIR.fullmatch(f"{words[-2]} {last}"):
+        return words[:-2], words[-2] + last, []
+    if last.isdigit() and len(last) == 5 and (count > 2 or not is_alone):
+        return words[:-1], last, []
+    if count > 2 and words[-2].isdigit() and len(words[-2]) == 5 and len(last) == 4 and last.isdigit():
+        return words[:-2], words[-2], []
+    if is_alone or count == 1:
+        return words, None, []
+    first, second = words[0], words[1]
+    if first.isdigit() and len(first) in (4, 5) and not _is_street(words[1:]):
+        return [], first, words[1:]
+    # `00-590 Warszawa`, `110 00 Praha`
+    is_pair = count > 2 and {len(first), len(second)} == {2, 3} and (first + second).isdigit()
+    if is_pair and not _is_street(words[2:]):
+        return [], first + second, words[2:]
+    return words, None, []
+
+
+def _is_street(words: list[str]) -> bool:
+    return (
+        words[0][0].isdigit()
+        or words[0] in _UNIT_WORDS
+        or any(word in _WHOLE_TYPES and word not in _TITLE_FIRST for word in words)
+    )
+
+
+def _cut_after_type(words: list[str]) -> tuple[list[str], list[str]]:
+    """Part `445 overpass rd san ramon` behind the street's type; unchanged where that is not certain."""
+    if not words[0][0].isdigit():
+        return words, []
+    for position in range(2, len(words) - 1):
+        if words[position] in _WHOLE_TYPES:
+            after = words[position + 1 :]
+            if any(
+                word[0].isdigit() or word in _UNIT_WORDS or word in _DIRECTIONS or word in _WHOLE_TYPES
+                for word in after
+            ):
+                return words, []
+            return words[: position + 1], after
+    return words, []
+
+
+def _take_slashed_unit(source: str, words: list[str]) -> tuple[list[str], str | None]:
+    found = _SLASHED_UNIT.match(source)
+    if found is None or words[:2] != [found[1].lower(), found[2]]:
+        return words, None
+    return words[1:], found[1].lower()
+
+
+def _take_signed_unit(source: str, words: list[str]) -> tuple[list[str], str | None]:
+    found = _UNIT_SIGN.search(source)
+    sign = fold(found[1]) if found else None
+    if sign is None or sign not in words:
+        return words, sign
+    position = len(words) - 1 - words[::-1].index(sign)
+    start = position - 1 if position and words[position - 1] in _UNIT_WORDS else position
+    return words[:start] + words[position + 1 :], sign
+
+
+def _take_numbers(words: list[str], stated: str | None) -> tuple[list[str], str | None, str | None]:
+    """Return the words without unit and house number, the unit, the number (the stated one wins)."""
+    unit = None
+    if not _NUMBERED_WORDS.isdisjoint(words):
+        words, unit = _take_unit(words)
+    if not words or (words[0] in _BOX_STARTS and _BOX.match(" ".join(words))):
+        return words, unit, stated
+    rest, number = _take_number(words)
+    if number is not None and stated in (None, number):
+        return rest, unit, number
+    return words, unit, stated
+
+
+def _take_number(words: list[str]) -> tuple[list[str], str | None]:
+    """Return the street's words and the house number in front of or behind them."""
+    if _NUMBER.fullmatch(words[0]):
+        number, rest = words[0], words[1:]
+        # `12 14 High Street` is a range, `12 bis` and `12 a` belong together.
+        while len(rest) > 1 and (rest[0] in _NUMBER_TAIL or (rest[0].isdigit() and number.isdigit())):
+            rest = rest[1:]
+        # Not `e`, which is East there, and not `12 C Street`.
+        if len(rest) > 1 and rest[0] in _NUMBER_LETTERS and rest[0] != "e" and rest[1] not in _WHOLE_TYPES:
+            number, rest = number + rest[0], rest[1:]
+        return rest, _strip_number(number)
+    last = len(words) - 1
+    if last > 0 and _NUMBER.fullmatch(words[last]):
+        while last > 1 and words[last - 1].isdigit():
+            last -= 1
+        if last == 1 and words[0] in _WHOLE_TYPES:
+            # `Route 9` is a street.
+            return words, None
+        return words[:last], _strip_number(words[last])
+    if last > 1 and words[last] in _NUMBER_LETTERS and words[last - 1].isdigit():
+        return words[: last - 1], _strip_number(words[last - 1] + words[last])
+    return words, None
+
+
+def _take_unit(words: list[str]) -> tuple[list[str], str | None]:
+    for position, word in enumerate(words):
+        if position + 1 < len(words) and word in _UNIT_WORDS and _is_unit_value(words[position + 1]):
+            if word in ("no", "nr"):
+                return words[:position] + words[position + 1 :], None
+            return words[:position] + words[position + 2 :], _strip_unit(words[position + 1])
+        if position and word in _FLOOR_WORDS:
+            if words[position - 1][0].isdigit() and position > 1:
+                return words[: position - 1] + words[position + 1 :], _strip_unit(words[position - 1])
+            if position + 1 < len(words) and _is_unit_value(words[position + 1]):
+                return words[:position] + words[position + 2 :], _strip_unit(words[position + 1])
+    return words, None
+
+
+def _is_unit_value(word: str) -> bool:
+    return word[0].isdigit() or len(word) == 1 or word[-1].isdigit()
+
+
+def _strip_unit(unit: str) -> str:
+    words = [word for word in unit.split() if word not in _UNIT_WORDS and word not in _FLOOR_WORDS]
+    return "".join(words).lstrip("0") or unit
+
+
+def _strip_number(number: str) -> str:
+    return number.replace(" ", "").lstrip("0") or "0"
+
+
+@lru_cache(maxsize=16_384)
+def _expand_street(street: str) -> str:
+    words = street.split()
+    if words[0] in _BOX_STARTS and (box := _BOX.match(street)):
+        return f"po box {box[1]}"
+    if len(words) > 1 and words[0] in _STREET_WORDS:
+        del words[0]
+    last_type = max((at for at, word in enumerate(words) if word in _WHOLE_TYPES and at), default=0)
+    expanded: list[str] = []
+    for position, word in enumerate(words):
+        # In front of a street's type, or as first of several words, `St` and `Dr` are parts of a name.
+        is_title = position < last_type or (position == 0 and len(words) > 1)
+        if is_title and word in _TITLE_FIRST:
+            long = _TITLE_FIRST[word]
+        elif position == 0 and not last_type and len(words) > 1 and word in _LEADING_TYPES:
+            long = _LEADING_TYPES[word]
+        else:
+            long = _expand_word(word, position)
+        if long == "strasse" and expanded:
+            expanded[-1] += long
+        else:
+            expanded.append(long)
+    return " ".join(expanded)
+
+
+def _expand_word(word: str, position: int) -> str:
+    if position and word in _TYPES:
+        return _TYPES[word]
+    if len(word) > 5 and word.endswith("str"):
+        return word + "asse"
+    return _WORDS.get(word, word)
+
+
+@lru_cache(maxsize=16_384)
+def _expand_city(city: str) -> str:
+    words = city.split()
+    if words[0] in _CITY_WORDS:
+        words[0] = _CITY_WORDS[words[0]]
+    return " ".join(words)
+
+
+_CITY_WORDS: Final = {
+    "st": "saint", "ste": "sainte", "mt": "mount", "ft": "fort", "n": "north", "s": "south", "e": "east",
+    "w": "west", "sankt": "saint",
+}  # fmt: skip

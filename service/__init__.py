@@ -1,0 +1,1 @@
+"""The service: settings, application, access control, telemetry, processes and the command line."""

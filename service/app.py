@@ -1,0 +1,141 @@
+"""Build the HTTP application: routes, their guards, and the layers around them.
+
+A request passes, outermost first:
+
+1. `service.front`   notes, counts and logs it, and answers faults
+2. `service.access`  finds out who asks, by API key
+3. the router        finds the route by the percent-encoded path
+4. `service.guard`   checks the route's scope, counts the body's bytes, notes the template
+5. the route         (`identity.api`, `service.operations`)
+
+Invariant: building opens nothing; the lifespan starts and ends what the routes need.
+Elsewhere: running it (`service.serve`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+import orjson
+from fastapi import FastAPI
+from identity.store_sql.key_reader import KeyReader
+
+from identity.api import add_identity_routes
+from identity.api.doors import Order
+from identity.store_sql.opening import SqlStore
+from matching.errors import SameasError
+from service.access import Access
+from service.bootstrap import build_identity
+from service.clock import SystemClock
+from service.doors import ServiceDoors
+from service.front import Front
+from service.guard import guard_routes
+from service.keys import ApiKeys
+from service.operations import add_operation_routes
+from service.problems import add_problem_handlers
+from service.resolvers import ResolverPool
+from service.settings import Settings
+from service.telemetry import Metrics, log_event
+
+__all__ = ["create_app", "service_version"]
+
+_DESCRIPTION: Final = """Customer records in, one durable customer identifier (CID) out, looked up both ways.
+
+Every route but `/healthz` needs an API key (`Authorization: Bearer ...` or `x-api-key`); the scope that a
+route needs stands beside it as `x-sameas-scope`. Errors are RFC 9457 problem details with a stable `code`."""
+
+_SETTLE_LIMIT: Final = 200
+_SETTLE_SECONDS: Final = 1.0
+
+
+def service_version() -> str:
+    """Return the version of the installed distribution."""
+    try:
+        return version("sameas")
+    except PackageNotFoundError:
+        return "0"
+
+
+def create_app(settings: Settings, store: SqlStore) -> FastAPI:
+    """Return the application over an open store; its lifespan starts the resolver processes."""
+    metrics = Metrics()
+    doors = ServiceDoors(
+        settings,
+        identity=build_identity(store),
+        key_reader=KeyReader(store),
+        resolvers=ResolverPool(
+            _for_children(settings),
+            process_count=settings.resolver_count,
+            batch_records_max=settings.batch_records_max,
+            waiting_records_max=settings.waiting_records_max,
+            coalesce_ms=settings.coalesce_ms,
+            count_restart=metrics.resolver_restarts.inc,
+        ),
+        metrics=metrics,
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        try:
+            try:
+                await doors.start()
+            except SameasError as exc:
+                # The server only logs that the start failed; who started it is told why.
+                app.state.start_error = exc
+                raise
+            settling = asyncio.create_task(_settle(doors))
+            yield
+            settling.cancel()
+            await asyncio.wait([settling])
+        finally:
+            await doors.close()
+
+    app = FastAPI(
+        title="sameas",
+        version=service_version(),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    add_identity_routes(app.router, doors)
+    add_operation_routes(app.router, app, doors=doors, metrics=metrics)
+    guard_routes(
+        app, body_bytes_max=settings.body_bytes_max, list_body_bytes_max=settings.list_body_bytes_max
+    )
+    add_problem_handlers(app)
+    app.add_middleware(Access, keys=ApiKeys(store.engine, SystemClock().now))
+    app.add_middleware(Front, metrics=metrics)
+    app.state.doors = doors
+    app.state.start_error = None
+    return app
+
+
+async def _settle(doors: ServiceDoors) -> None:
+    """Let a resolver process settle what other work left, while there is any."""
+    order = Order("settle", {"limit": _SETTLE_LIMIT}, lane=("", "settle"))
+    left = 0
+    while left or await doors.pause(_SETTLE_SECONDS):
+        try:
+            left = orjson.loads((await doors.write(order)).body)["left"]
+        except SameasError as exc:
+            left = 0
+            log_event(logging.WARNING, "not_settled", code=exc.code)
+
+
+def _for_children(settings: Settings) -> dict[str, object]:
+    """Return the settings as JSON values, secrets in clear: they go through a pipe, not by environment."""
+    document = settings.model_dump(mode="json")
+    for name in ("database_url", "store_key"):
+        secret = getattr(settings, name)
+        document[name] = None if secret is None else secret.get_secret_value()
+    document["admin_key"] = None
+    document["data_dir"] = str(settings.data_dir.absolute())
+    return document

@@ -1,0 +1,144 @@
+"""Logs and metrics of the service, free of personal data by construction.
+
+Invariant: a log line of ours has an event name and fields from `FIELDS`; of foreign loggers only what
+their authors wrote in their code is kept (a message's template, an exception's type), never the
+values. Requests are named by route template. Metrics are labelled by route template and status.
+Elsewhere: where requests are noted (`service.front`).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from dataclasses import dataclass
+from typing import Final, TextIO
+
+import orjson
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+__all__ = ["FIELDS", "NOTE", "Metrics", "RequestNote", "configure_logging", "log_event", "logger"]
+
+logger: Final = logging.getLogger("sameas")
+
+FIELDS: Final = frozenset(
+    {
+        "address", "author", "caller", "code", "count", "duration_ms", "fault", "fields", "lines", "method",
+        "port", "process", "route", "scope", "status", "version", "where",
+    }
+)  # fmt: skip
+"""All names that a field of a log line can have; each holds an id, a number or a name from this code."""
+
+NOTE: Final = "sameas.note"
+"""Where the note stands in the scope of a request."""
+
+_UNROUTED: Final = "(no route)"
+
+
+@dataclass(slots=True)
+class RequestNote:
+    """What is noted of one request while it passes through the service."""
+
+    route: str = _UNROUTED
+    caller: str = "-"
+    status: int = 0
+    is_personal: bool = False
+
+
+def log_event(level: int, event: str, **fields: object) -> None:
+    """Log an event by its name; a field outside `FIELDS` is a fault of this code."""
+    if logger.isEnabledFor(level):
+        assert fields.keys() <= FIELDS, "name the field in service.telemetry.FIELDS"
+        logger.log(level, event, extra={"sameas_fields": fields})
+
+
+def configure_logging(level: str, stream: TextIO | None = None) -> None:
+    """Send all logs of the process to `stream` (stderr), a JSON object a line."""
+    target = logging.StreamHandler(stream or sys.stderr)
+    target.setFormatter(_JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [target]
+    root.setLevel(logging.WARNING)
+    logger.setLevel(level.upper())
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
+        foreign = logging.getLogger(name)
+        foreign.handlers.clear()
+        foreign.propagate = name != "uvicorn.access"
+    # uvicorn's access log holds paths, and with them keys.
+    logging.getLogger("uvicorn.access").disabled = True
+
+
+class Metrics:
+    """The counters of one application, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "sameas_requests_total",
+            "Requests by route and status",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "sameas_request_seconds",
+            "Time to the end of the answer, by route",
+            ("route",),
+            registry=self.registry,
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
+        )
+        self.lines = Counter(
+            "sameas_stream_lines_total", "Lines of record streams answered", registry=self.registry
+        )
+        self.resolver_restarts = Counter(
+            "sameas_resolver_restarts_total", "Resolver processes started again", registry=self.registry
+        )
+        self.waiting = Gauge(
+            "sameas_waiting_records", "Records that wait for a resolver process", registry=self.registry
+        )
+        self.unsettled = Gauge(
+            "sameas_unsettled", "Records whose partition is not settled", registry=self.registry
+        )
+        self._request_children: dict[tuple[str, str, int], Counter] = {}
+        self._second_children: dict[str, Histogram] = {}
+
+    def count_request(self, method: str, note: RequestNote, seconds: float) -> None:
+        """Count one answered request."""
+        place = (method, note.route, note.status)
+        counter = self._request_children.get(place)
+        if counter is None:
+            # Methods are the caller's own text where no route is: counted as one, so that series stay few.
+            named = method if note.route != _UNROUTED else "-"
+            counter = self._requests.labels(named, note.route, str(note.status))
+            if note.route != _UNROUTED:
+                self._request_children[place] = counter
+        counter.inc()
+        histogram = self._second_children.get(note.route)
+        if histogram is None:
+            histogram = self._second_children[note.route] = self._seconds.labels(note.route)
+        histogram.observe(seconds)
+
+
+class _JsonFormatter(logging.Formatter):
+    """One JSON object a line, with nothing in it that a caller chose."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+        }
+        fields = getattr(record, "sameas_fields", None)
+        if isinstance(fields, dict):
+            line |= {"event": record.msg, **fields}
+        elif record.name.startswith("uvicorn"):
+            line |= {"event": "uvicorn", "where": str(record.msg)[:200]}
+        else:
+            line |= {"event": "library", "where": f"{record.name}:{record.funcName}"}
+        if record.exc_info and record.exc_info[1] is not None:
+            line |= {"code": type(record.exc_info[1]).__name__, "where": _frames(record.exc_info[1])}
+        return orjson.dumps(line, default=str).decode()
+
+
+def _frames(error: BaseException) -> str:
+    """Return where the exception went through, innermost last: files and functions, no values."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    return " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}:{frame.name}" for frame in frames)

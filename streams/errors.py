@@ -1,0 +1,114 @@
+"""The errors of streams, drawn from the root in `matching.errors`.
+
+Invariant: a message names files, columns, rows and byte positions, never a value of a row.
+Elsewhere: the HTTP status of each category (`service.problems`); all codes in `docs/errors.md`.
+
+    SameasError
+      * StreamsError
+        + FileRefused                  nothing of the file was read into the store
+          - FileUnreadable, FormatUnknown, HeaderInvalid, ColumnMissing, MappingInvalid
+        + RowRefused                   this row only; the rest of the file is kept
+          - RowMalformed, RowTooLarge, EncodingInvalid, KeyMissing
+        + RejectsUnwritable            the rejects file cannot be written
+"""
+
+from __future__ import annotations
+
+from matching.errors import Category, SameasError
+
+__all__ = [
+    "ColumnMissing",
+    "EncodingInvalid",
+    "FileRefused",
+    "FileUnreadable",
+    "FormatUnknown",
+    "HeaderInvalid",
+    "KeyMissing",
+    "MappingInvalid",
+    "RejectsUnwritable",
+    "RowMalformed",
+    "RowRefused",
+    "RowTooLarge",
+    "StreamsError",
+]
+
+
+class StreamsError(SameasError):
+    """An error of the streams package."""
+
+
+class FileRefused(StreamsError):
+    """A file cannot be read as one of records."""
+
+    category = Category.INCORRECT
+    code = "file_refused"
+
+
+class FileUnreadable(FileRefused):
+    """A file is not there, may not be read, or ends in the middle."""
+
+    code = "file_unreadable"
+
+
+class FormatUnknown(FileRefused):
+    """A file's format is none of those that are read."""
+
+    category = Category.UNSUPPORTED
+    code = "format_unknown"
+
+
+class HeaderInvalid(FileRefused):
+    """The first line of a file does not name its columns."""
+
+    code = "header_invalid"
+
+
+class ColumnMissing(FileRefused):
+    """A column that the mapping needs is not in the file."""
+
+    code = "column_missing"
+
+
+class MappingInvalid(FileRefused):
+    """A mapping names no identity attribute, or one of its paths is not a path."""
+
+    code = "mapping_invalid"
+
+
+class RowRefused(StreamsError):
+    """One row cannot be read; the rest of the file is kept."""
+
+    category = Category.INCORRECT
+    code = "row_refused"
+
+
+class RowMalformed(RowRefused):
+    """A row has another shape than its file: not JSON, wrong number of fields, an open quote."""
+
+    code = "row_malformed"
+
+
+class RowTooLarge(RowRefused):
+    """A row is longer than a statement may be."""
+
+    category = Category.TOO_LARGE
+    code = "too_large"
+
+
+class EncodingInvalid(RowRefused):
+    """A row (or the header) holds bytes that are not UTF-8."""
+
+    code = "encoding_invalid"
+
+
+class KeyMissing(RowRefused):
+    """A row has no value in its key column, or one that cannot be a key."""
+
+    code = "key_missing"
+
+
+class RejectsUnwritable(StreamsError):
+    """The rejects file cannot be written, so refused rows would be lost."""
+
+    category = Category.UNAVAILABLE
+    code = "rejects_unwritable"

@@ -1,0 +1,159 @@
+"""API keys in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from identity.store_sql import tables
+from service.admin_key import ADMIN_KEY_FILE, ensure_admin_key
+from service.errors import ApiKeyRefused, ApiKeyUnknown
+from service.keys import SCOPES, ApiKeys, granted_scopes
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.instant = 1_000_000_000
+
+    def now(self) -> int:
+        return self.instant
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'keys.db'}")
+    tables.api_key.create(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def keys(engine: sa.Engine, clock: Clock) -> ApiKeys:
+    return ApiKeys(engine, clock.now)
+
+
+def test_a_made_key_finds_its_caller_and_no_other_text_does(keys: ApiKeys) -> None:
+    row, text = keys.create("crm", scopes=("read", "write"), sources=("crm",), author="os:root")
+
+    caller = keys.find_caller(text)
+
+    assert caller is not None
+    assert (caller.id, caller.scopes, caller.sources) == (row.id, {"read", "write"}, {"crm"})
+    assert caller.author == f"key:{row.id}"
+    assert keys.find_caller(text + "x") is None
+    assert keys.find_caller("") is None
+
+
+def test_only_a_hash_is_stored(keys: ApiKeys, engine: sa.Engine) -> None:
+    _, text = keys.create("crm", scopes=("read",), author="os:root")
+
+    with engine.connect() as connection:
+        stored = str(connection.execute(sa.select(tables.api_key)).all())
+
+    assert text.startswith("sk_")
+    assert len(text) == 46
+    assert text not in stored
+    assert text[3:] not in stored
+
+
+def test_a_checked_key_is_remembered_for_a_second(keys: ApiKeys, clock: Clock) -> None:
+    _, text = keys.create("crm", scopes=("read",), author="os:root")
+    assert keys.find_verified(text) is None
+    keys.find_caller(text)
+
+    clock.instant += 1_000_000
+    assert keys.find_verified(text) is not None
+    clock.instant += 1
+    assert keys.find_verified(text) is None
+
+
+def test_a_revoked_key_is_refused_and_listed(keys: ApiKeys, engine: sa.Engine, clock: Clock) -> None:
+    row, text = keys.create("crm", scopes=("read",), author="os:root")
+    other_process = ApiKeys(engine, clock.now)
+    assert other_process.find_caller(text) is not None
+
+    keys.revoke(row.id)
+
+    assert keys.find_verified(text) is None
+    assert keys.find_caller(text) is None
+    clock.instant += 1_000_001
+    assert other_process.find_verified(text) is None
+    assert other_process.find_caller(text) is None
+    assert [kept.revoked_at for kept in keys.list_all()] == [1_000_000_000]
+    with pytest.raises(ApiKeyUnknown):
+        keys.revoke(row.id)
+
+
+@pytest.mark.parametrize(
+    ("name", "scopes", "sources"),
+    [
+        ("", ("read",), None),
+        ("x\n", ("read",), None),
+        ("x", (), None),
+        ("x", ("root",), None),
+        ("x", ("read",), ()),
+        ("x", ("admin",), ("crm",)),
+    ],
+)
+def test_a_key_that_cannot_be_is_refused(
+    keys: ApiKeys, name: str, scopes: tuple[str, ...], sources: tuple[str, ...] | None
+) -> None:
+    with pytest.raises(ApiKeyRefused):
+        keys.create(name, scopes=scopes, sources=sources, author="os:root")
+
+
+def test_admin_implies_all_and_steward_implies_read_only() -> None:
+    assert granted_scopes(("admin",)) == set(SCOPES)
+    assert granted_scopes(("steward",)) == {"steward", "read"}
+    assert granted_scopes(("write",)) == {"write"}
+    assert granted_scopes(("read", "write")) == {"read", "write"}
+
+
+def test_the_first_start_makes_an_admin_key_and_the_second_none(keys: ApiKeys, tmp_path: Path) -> None:
+    text = ensure_admin_key(keys, tmp_path)
+
+    file = tmp_path / ADMIN_KEY_FILE
+    assert text is not None
+    assert file.read_text() == text + "\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    caller = keys.find_caller(text)
+    assert caller is not None
+    assert "admin" in caller.scopes
+    assert ensure_admin_key(keys, tmp_path) is None
+    assert len(keys.list_all()) == 1
+
+
+def test_a_revoked_admin_key_is_not_made_again(keys: ApiKeys, tmp_path: Path) -> None:
+    ensure_admin_key(keys, tmp_path)
+    keys.revoke(keys.list_all()[0].id)
+
+    assert ensure_admin_key(keys, tmp_path) is None
+
+
+def test_a_file_whose_key_another_store_knows_is_replaced(keys: ApiKeys, tmp_path: Path) -> None:
+    (tmp_path / ADMIN_KEY_FILE).write_text("sk_of_another_store")
+
+    text = ensure_admin_key(keys, tmp_path)
+
+    assert text is not None
+    assert (tmp_path / ADMIN_KEY_FILE).read_text().strip() == text
+    assert (tmp_path / ADMIN_KEY_FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_preset_admin_key_is_valid_and_written_nowhere(keys: ApiKeys, tmp_path: Path) -> None:
+    preset = "preset-" + "k" * 40
+
+    assert ensure_admin_key(keys, tmp_path, preset=preset) is None
+    assert ensure_admin_key(keys, tmp_path, preset=preset) is None
+
+    assert keys.find_caller(preset) is not None
+    assert len(keys.list_all()) == 1
+    assert not (tmp_path / ADMIN_KEY_FILE).exists()
