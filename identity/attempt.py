@@ -52,6 +52,7 @@ class Seeds:
     new_facts: tuple[JudgementFact, ...] = ()
     withdrawn_judgements: frozenset[str] = frozenset()
     withdrawn_by: str = ""
+    holders_extra: int = 0  # holders of a key that may have come in beside a load
     settled: tuple[tuple[str, int], ...] = ()  # rows of `unsettled` that this settles
     cause: Cause | None = None
 
@@ -145,11 +146,21 @@ class Attempt:
         self._admit_stated_judgements()
         self._give_ids()
         moving = [change for change in self.changes if change.moves]
+        self._note_beside_load(moving)
         if not moving and not seeds.refs and not seeds.keys:
             return []
         self._take_census(moving)
         links = self._link(moving)
         return self._part(moving, links)
+
+    def _note_beside_load(self, moving: Sequence[Change]) -> None:
+        """While a bulk load stores what it foresaw, what moves beside it has to be looked at again."""
+        if not moving or not self.tx.is_load_running():
+            return
+        pids = {change.pid for change in moving} | {change.row.pid for change in moving if change.row is not None}
+        noted = [("record", change.rid) for change in moving]
+        noted.extend(("key", key) for pid in pids if pid is not None for key in self.hashes.get(pid, ()))
+        self.tx.add_unsettled(noted)
 
     def _lock(self, prepared: Sequence[PreparedCommand]) -> dict[RecordRef, RecordRow]:
         tx = self.tx
@@ -418,7 +429,7 @@ class Attempt:
             if pid not in self.hashes:
                 self.hashes[pid] = self.preparer.blocker(self._read_profiles([pid])[pid][1])
             keys.update(self.hashes[pid])
-        before = tx.read_holders(keys, limit=self._holders_max + 1 + len(self.vanished))
+        before = tx.read_holders(keys, limit=self._holders_max + 1 + len(self.vanished) + self._seeds.holders_extra)
         after: dict[int, Collection[int]] = dict(before)
         for pid in self.vanished:
             for key in self.hashes[pid]:

@@ -54,7 +54,7 @@ class Identity:
         self.contracts = ContractBook(store)
         model = read_active_model(store, now=clock())
         self.resolver = Resolver(store, model, contracts=self.contracts, clock=clock, new_cid=new_cid)
-        self.settler = Settler(store, self.resolver, self.contracts)
+        self.settler = Settler(store, self.resolver, self.contracts, clock=clock)
         self.horizon = Horizon(store)
         self._look_up = LookUp(store, self.horizon)
         self._new_customers = NewCustomers(store, self.resolver, self.contracts, clock=clock, new_cid=new_cid)

@@ -7,16 +7,18 @@ Elsewhere: who writes such rows: a new contract (`identity.service`), a bulk loa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import socket
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select, update
 
 from identity.attempt import Seeds
 from identity.contract import SourceContract
 from identity.contract_book import ContractBook
-from identity.model import Cause, CauseKind, RecordCommand, RecordRef, SameAs
+from identity.model import Cause, CauseKind, Instant, RecordCommand, RecordRef, SameAs
 from identity.prepare import PreparedCommand
 from identity.resolve import Resolver
 from identity.store import RecordRow
@@ -29,15 +31,19 @@ from matching.model import encode_profile
 __all__ = ["Settler"]
 
 _BATCH: Final = 100
+_BEAT_MAX_US: Final = 120_000_000
 
 
 class Settler:
     """Settles in small transactions, so that live writes get in between."""
 
-    def __init__(self, store: SqlStore, resolver: Resolver, contracts: ContractBook) -> None:
+    def __init__(
+        self, store: SqlStore, resolver: Resolver, contracts: ContractBook, *, clock: Callable[[], Instant]
+    ) -> None:
         self._store = store
         self._resolver = resolver
         self._contracts = contracts
+        self._clock = clock
 
     def count(self) -> int:
         """Return how many keys and records are unsettled."""
@@ -46,6 +52,7 @@ class Settler:
 
     def settle_some(self, *, limit: int) -> int:
         """Settle up to `limit` rows; return how many are left."""
+        self._take_over_broken_loads()
         done = 0
         while done < limit:
             batch = self._settle_batch(min(_BATCH, limit - done))
@@ -57,7 +64,9 @@ class Settler:
     def _settle_batch(self, limit: int) -> int:
         table = tables.unsettled
         with self._store.read() as connection:
-            kind = connection.scalar(select(table.c.kind).order_by(table.c.kind).limit(1))
+            kind = connection.scalar(
+                select(table.c.kind).where(table.c.kind != "load-key").order_by(table.c.kind).limit(1)
+            )
             if kind is None:
                 return 0
             ids = list(
@@ -69,7 +78,9 @@ class Settler:
         commands: list[PreparedCommand] = []
         seeds = Seeds(settled=settled, cause=Cause(CauseKind.LOAD, "settle"))
         if kind == "key":
-            seeds = Seeds(keys=frozenset(ids), settled=settled, cause=seeds.cause)
+            seeds = Seeds(
+                keys=frozenset(ids), settled=settled, cause=seeds.cause, holders_extra=self._count_kind("record") + 1
+            )
         else:
             with self._store.inspect() as tx:
                 rows = tx.read_records_by_rid(ids)
@@ -88,6 +99,35 @@ class Settler:
         if failed:
             raise failed[0]
         return len(ids)
+
+    def _count_kind(self, kind: str) -> int:
+        table = tables.unsettled
+        with self._store.read() as connection:
+            return int(
+                connection.scalar(select(func.count()).select_from(table).where(table.c.kind == kind)) or 0
+            )
+
+    def _take_over_broken_loads(self) -> None:
+        """Make what a load that broke off left behind ordinary unsettled keys."""
+        if self._count_kind("load-key") == 0:
+            return
+        load, table = tables.record_load, tables.unsettled
+        with self._store.write() as tx:
+            tx.lock_whole()
+            running = tx.connection.execute(select(load).where(load.c.state == "running")).all()
+            broken = [row.id for row in running if self._is_broken(row.holder, row.beat_at)]
+            if broken:
+                tx.connection.execute(update(load).where(load.c.id.in_(broken)).values(state="failed"))
+            if len(broken) == len(running):
+                keys = list(tx.connection.scalars(select(table.c.id).where(table.c.kind == "load-key")))
+                tx.connection.execute(delete(table).where(table.c.kind == "load-key"))
+                tx.add_unsettled([("key", key) for key in keys])
+
+    def _is_broken(self, holder: str, beat_at: int) -> bool:
+        host, _, process_id = holder.rpartition(":")
+        if host == socket.gethostname():
+            return not _is_process_alive(int(process_id))
+        return beat_at < self._clock() - _BEAT_MAX_US
 
     def _read_again(
         self, tx: SqlTransaction, row: RecordRow, contracts: Mapping[str, SourceContract]
@@ -128,3 +168,13 @@ class Settler:
         for judgement in tx.read_judgements_stated_by([row.rid]):
             return next(RecordRef(*ref) for ref in (*judgement.left, *judgement.right) if ref != row.ref)
         return None
+
+
+def _is_process_alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

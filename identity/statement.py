@@ -20,7 +20,7 @@ from identity.model import Cause, CauseKind, Cid, CidTarget, Instant, RecordComm
 from matching.errors import Category
 from matching.standardise import clean_attributes
 
-__all__ = ["LineMalformed", "format_instant", "parse_instant", "read_line", "read_statement"]
+__all__ = ["LineMalformed", "format_instant", "parse_instant", "read_line", "read_row", "read_statement"]
 
 EFFECTIVE_AHEAD_MAX_US: Final = 60 * 1_000_000
 VERSION_MAX: Final = 2**63 - 1
@@ -75,16 +75,41 @@ def read_line(contract: SourceContract, line: bytes, *, author: str, now: Instan
 
 
 def read_statement(
-    contract: SourceContract, key: object, body: Mapping[str, object], *, author: str, now: Instant
+    contract: SourceContract,
+    key: object,
+    body: Mapping[str, object],
+    *,
+    author: str,
+    now: Instant,
+    cause: Cause = _RECORD_CAUSE,
 ) -> RecordCommand:
     """Return the command of a body that states one record under `key`."""
     if not body.keys() <= _BODY_FIELDS:
         raise StatementRefused(_unknown_fields(body, _BODY_FIELDS))
-    return _read(contract, key, body, author=author, now=now)
+    return _read(contract, key, body, author=author, now=now, cause=cause)
+
+
+def read_row(
+    contract: SourceContract,
+    key: object,
+    body: Mapping[str, object],
+    *,
+    author: str,
+    now: Instant,
+    cause: Cause,
+) -> RecordCommand:
+    """Return the command of a file's row: a statement, or a withdrawal (`"withdrawn": true`)."""
+    return _read(contract, key, body, author=author, now=now, cause=cause)
 
 
 def _read(
-    contract: SourceContract, key: object, body: Mapping[str, object], *, author: str, now: Instant
+    contract: SourceContract,
+    key: object,
+    body: Mapping[str, object],
+    *,
+    author: str,
+    now: Instant,
+    cause: Cause = _RECORD_CAUSE,
 ) -> RecordCommand:
     ref = RecordRef(contract.name, check_key(contract, key))
     withdrawn = body.get("withdrawn")
@@ -117,7 +142,7 @@ def _read(
         alternate_keys=_alternate_keys(body.get("alternate_keys")),
         same_as=None if withdrawn else _same_as(body.get("same_as"), ref),
         author=author,
-        cause=_RECORD_CAUSE,
+        cause=cause,
     )
 
 

@@ -203,6 +203,9 @@ class WriteTransaction(TableWriter, Protocol):
     def read_version(self, vid: int) -> VersionRow:
         """Return one version of a record, opened."""
 
+    def add_unsettled(self, rows: Collection[tuple[str, int]]) -> None:
+        """Note (kind, id) rows as unsettled, unless they are noted already."""
+
     def is_load_running(self) -> bool:
         """True while a bulk load is between its first slice and its last."""
 

@@ -243,7 +243,7 @@ def _named_mailbox(
         if given is not None and family is not None:
             joined = family.replace(" ", "")
             for user in shared:
-                if user in (given + joined, joined + given, given[0] + joined, joined + given[0], given + joined[0]):
+                if user in (given + joined, joined + given):
                     return True
     return False
 
@@ -445,13 +445,7 @@ def _named_mailbox_sql(c: Condition, v: list[str]) -> str:
     names = []
     for given, family in ((v[2], v[4]), (v[3], v[5])):
         joined = f"replace({family}, ' ', '')"
-        names += [
-            f"{given} || {joined}",
-            f"{joined} || {given}",
-            f"left({given}, 1) || {joined}",
-            f"{joined} || left({given}, 1)",
-            f"{given} || left({joined}, 1)",
-        ]
+        names += [f"{given} || {joined}", f"{joined} || {given}"]
     return f"list_has_any({users}, [{', '.join(names)}])"
 
 
@@ -500,6 +494,19 @@ _MEASURES: Final[Mapping[str, _Measure]] = {
         "texts",
         lambda c, v: f"{v[0]} == {v[3]} and {v[2]} == {v[1]}",
         lambda c, v: f"({v[0]} = {v[3]} and {v[2]} = {v[1]})",
+    ),
+    "crossed_jaro_winkler": _Measure(
+        "texts",
+        lambda c, v: (
+            f"jaro_winkler({v[0]}, {v[3]}) >= {c.number - _SLACK!r} "
+            f"and jaro_winkler({v[2]}, {v[1]}) >= {c.number - _SLACK!r}"
+        ),
+        lambda c, v: " and ".join(
+            f"jaro_winkler_similarity({_left(x)}, {_left(y)}) >= {c.number - _SLACK!r}"
+            for x, y in ((v[0], v[3]), (v[2], v[1]))
+        ),
+        number="at_least",
+        fraction=True,
     ),
     "both_end_with": _Measure(
         "text",

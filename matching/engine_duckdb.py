@@ -154,13 +154,12 @@ class DuckDbEngine:
         row = self._con.execute(
             "SELECT count(*) FROM (SELECT h FROM blocking_keys LEFT JOIN held USING (h) GROUP BY h "
             f"HAVING count(*) + coalesce(any_value(n), 0) > {self._model.holders_max})"
-        ).fetchone()
+        ).fetchall()
         self._con.unregister("held")
-        return int(row[0]) if row else 0
+        return int(row[0][0])
 
     def _count(self, table: str) -> int:
-        row = self._con.execute(f"SELECT count(*) FROM {table}").fetchone()
-        return int(row[0]) if row else 0
+        return int(self._con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
     def _register_held(self, held: Mapping[int, int]) -> None:
         self._con.register(

@@ -23,14 +23,14 @@ from typing import Final
 
 import orjson
 from fastapi import FastAPI
-from identity.store_sql.key_reader import KeyReader
+from identity.store_sql.key_reader import make_key_reader
 
 from identity.api import add_identity_routes
 from identity.api.doors import Order
 from identity.store_sql.opening import SqlStore
 from matching.errors import SameasError
 from service.access import Access
-from service.bootstrap import build_identity
+from service.bootstrap import build_identity, url_of
 from service.clock import SystemClock
 from service.doors import ServiceDoors
 from service.front import Front
@@ -38,7 +38,7 @@ from service.guard import guard_routes
 from service.keys import ApiKeys
 from service.operations import add_operation_routes
 from service.problems import add_problem_handlers
-from service.resolvers import ResolverPool
+from service.resolvers.pool import ResolverPool
 from service.settings import Settings
 from service.telemetry import Metrics, log_event
 
@@ -67,7 +67,7 @@ def create_app(settings: Settings, store: SqlStore) -> FastAPI:
     doors = ServiceDoors(
         settings,
         identity=build_identity(store),
-        key_reader=KeyReader(store),
+        key_reader=make_key_reader(url_of(settings)),
         resolvers=ResolverPool(
             _for_children(settings),
             process_count=settings.resolver_count,

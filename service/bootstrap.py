@@ -45,8 +45,7 @@ def open_settled_store(settings: Settings) -> SqlStore:
 
 def build_identity(store: SqlStore) -> Identity:
     """Build the use cases over an open store."""
-    clock = SystemClock()
-    return Identity(store, now=clock.now, new_cid=CidSource(clock.now))
+    return Identity(store, clock=SystemClock().now, new_cid=CidSource())
 
 
 def bootstrap_identity(settings: Settings) -> Identity:

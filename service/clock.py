@@ -59,20 +59,17 @@ class CidSource:
     section 6.2, method 2), so neighbours cannot be told from each other and still sort by age.
     """
 
-    __slots__ = ("_lock", "_milliseconds", "_now", "_random", "_random_bits")
+    __slots__ = ("_lock", "_milliseconds", "_random", "_random_bits")
 
-    def __init__(
-        self, now: Callable[[], Instant], *, random_bits: Callable[[int], int] = secrets.randbits
-    ) -> None:
-        self._now = now
+    def __init__(self, *, random_bits: Callable[[int], int] = secrets.randbits) -> None:
         self._random_bits = random_bits
         self._milliseconds = -1
         self._random = 0
         self._lock = threading.Lock()
 
-    def __call__(self) -> Cid:
-        """Return the next identifier, greater than each one returned before."""
-        milliseconds = self._now() // 1_000
+    def __call__(self, now: Instant) -> Cid:
+        """Return the identifier of `now`, greater than each one returned before."""
+        milliseconds = now // 1_000
         with self._lock:
             if milliseconds > self._milliseconds:
                 self._milliseconds = milliseconds

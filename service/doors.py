@@ -20,8 +20,9 @@ from starlette.responses import Response
 from identity.api.doors import Order, OrderAnswer
 from identity.contract import SourceContract
 from identity.model import Cid, Instant, KeyStatus, RecordRef
+from service.clock import SystemClock
 from service.record_stream import RecordStream
-from service.resolvers import ResolverPool
+from service.resolvers.pool import ResolverPool
 from service.settings import Settings
 from service.spool import Spool
 from service.telemetry import Metrics
@@ -32,6 +33,8 @@ Answer = TypeVar("Answer")
 
 _CONTRACT_SECONDS: Final = 1.0
 _CONTRACTS_MAX: Final = 1_000
+_HORIZON_RENEW_SECONDS: Final = 0.1
+_HORIZON_SECONDS: Final = 1.0
 
 
 class ServiceDoors:
@@ -54,6 +57,10 @@ class ServiceDoors:
         self._threads = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
         self._contracts: dict[str, tuple[float, SourceContract]] = {}
         self._closing = asyncio.Event()
+        self._now = SystemClock().now
+        self._horizon: Instant = 0
+        self._horizon_at = -_HORIZON_SECONDS * 2
+        self._renewing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Connect and start what answers need; serves when this returns."""
@@ -81,7 +88,27 @@ class ServiceDoors:
 
     async def find_current(self, ref: RecordRef) -> tuple[Cid | None, KeyStatus, Instant]:
         """Return the CID and status of one key now, and the horizon."""
-        return await self._key_reader.find_current(ref)
+        horizon = await self._recent_horizon()
+        ((cid, status),) = await self._key_reader.find_current([ref])
+        return cid, status, horizon
+
+    async def _recent_horizon(self) -> Instant:
+        """Return a horizon at most a second old; an older horizon is true too, only less far.
+
+        It is renewed beside the requests every tenth of a second, so that none of them waits for it.
+        """
+        loop = asyncio.get_running_loop()
+        age = loop.time() - self._horizon_at
+        if age > _HORIZON_RENEW_SECONDS and (self._renewing is None or self._renewing.done()):
+            self._renewing = loop.create_task(self._renew_horizon())
+        if age > _HORIZON_SECONDS and self._renewing is not None:
+            await asyncio.shield(self._renewing)
+        return self._horizon
+
+    async def _renew_horizon(self) -> None:
+        renewed_at = asyncio.get_running_loop().time()
+        self._horizon = await self.read(lambda identity: identity.horizon.recent(self._now()))
+        self._horizon_at = renewed_at
 
     async def contract_of(self, source: str) -> SourceContract:
         """Return the contract in force, at most a second old; one that is unknown is asked for each time."""

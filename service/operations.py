@@ -57,7 +57,10 @@ def add_operation_routes(router: APIRouter, app: FastAPI, *, doors: ServiceDoors
 
     async def docs(_request: Request) -> Response:
         """Read the routes as a page."""
-        return get_swagger_ui_html(openapi_url="/openapi.json", title=app.title)
+        # The document stands in the page: a browser would ask for it without the API key.
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json", title=app.title, swagger_ui_parameters={"spec": app.openapi()}
+        )
 
     def add(path: str, endpoint: Callable[[Request], Awaitable[Response]], scope: str) -> None:
         described = route(path, scope=scope)

@@ -44,8 +44,10 @@ def add_change_routes(router: APIRouter, doors: Doors) -> None:
     """Add the feed of changes to `router`."""
 
     async def read_page(after: str | None, limit: int, caller: Caller) -> Page:
-        events, cursor = await doors.read(lambda identity: identity.changes(after, limit=limit))
-        return [event_document(event) for event in events if caller.sees(event.source)], cursor
+        events, cursor = await doors.read(
+            lambda identity: identity.changes(after, limit=limit, sources=caller.sources)
+        )
+        return [event_document(event) for event in events], cursor
 
     async def get_changes(request: Request) -> Response:
         """Read events after a cursor, waiting for the first if there is none yet."""

@@ -8,14 +8,14 @@ Elsewhere: the reads (`identity.look_up`), survivorship (`identity.survive`).
 from __future__ import annotations
 
 import uuid
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from identity.api.arrow import ARROW, ROWS_MAX, accepts_arrow, read_columns, resolved_stream
-from identity.api.caller import Caller, caller_of
+from identity.api.caller import caller_of
 from identity.api.describe import route
 from identity.api.doors import Doors
 from identity.api.errors import BodyInvalid, BodyTooLarge
@@ -80,8 +80,8 @@ def add_cid_routes(router: APIRouter, doors: Doors) -> None:
     async def get_golden(request: Request) -> Response:
         """Read the surviving attributes of a customer, each with the record it came from."""
         cid, caller = _cid_of(request), caller_of(request)
-        golden = await doors.read(lambda identity: identity.golden(cid))
-        return json_response(_seen_by(caller, golden))
+        live, attributes = await doors.read(lambda identity: identity.golden(cid, sources=caller.sources))
+        return json_response({"cid": live, "attributes": attributes})
 
     router.add_api_route(
         endpoint=resolve_cids,
@@ -136,18 +136,3 @@ def _cids_of(stated: dict[str, object]) -> list[str]:
         if type(cid) is not str:
             raise BodyInvalid(f"cids.{index} is a text")
     return cids
-
-
-def _seen_by(caller: Caller, golden: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the values that came from records which the caller may not see."""
-    if caller.sources is None:
-        return golden
-    shown: dict[str, Any] = {}
-    for name, value in golden["attributes"].items():
-        if isinstance(value, list):
-            kept = [part for part in value if caller.sees(part["source"])]
-            if kept:
-                shown[name] = kept
-        elif caller.sees(value["source"]):
-            shown[name] = value
-    return {**golden, "attributes": shown}

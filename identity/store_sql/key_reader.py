@@ -98,7 +98,9 @@ class SqliteKeyReader:
     async def start(self) -> None:
         """Open the connection."""
         with translating():
-            self._connection = sqlite.connect(self._path, isolation_level=None, check_same_thread=False, timeout=10)
+            self._connection = sqlite.connect(
+                self._path, isolation_level=None, check_same_thread=False, timeout=10
+            )
             self._connection.execute("PRAGMA mmap_size=268435456")
 
     async def close(self) -> None:
@@ -115,7 +117,9 @@ class SqliteKeyReader:
                 execute("BEGIN")
             try:
                 for ref in refs:
-                    row = execute("SELECT cid, status FROM record WHERE source = ? AND key = ?", ref).fetchone()
+                    row = execute(
+                        "SELECT cid, status FROM record WHERE source = ? AND key = ?", ref
+                    ).fetchone()
                     found.append(_UNKNOWN if row is None else (row[0], _STATUS[row[1]]))
             finally:
                 if len(refs) > 1:

@@ -185,9 +185,9 @@ def _insert_sql(table: str) -> str:
 
 @lru_cache
 def _update_sql(table: str, by: tuple[str, ...], columns: tuple[str, ...]) -> str:
-    sets = ", ".join(f"{name} = v.{name}" for name in _quoted(columns))
-    where = " AND ".join(f"t.{name} = v.{name}" for name in _quoted(by))
-    names = ", ".join(_quoted(by + columns))
+    sets = ", ".join(f'"{name}" = v."new_{name}"' for name in columns)
+    where = " AND ".join(f't."{name}" = v."{name}"' for name in by)
+    names = ", ".join(_quoted([*by, *(f"new_{name}" for name in columns)]))
     return f"UPDATE {table} t SET {sets} FROM unnest({_arrays(table, by + columns)}) v({names}) WHERE {where}"
 
 

@@ -32,6 +32,7 @@ class Sealer:
     """Seals, opens and hashes with keys derived from the store's key; safe to share between threads."""
 
     def __init__(self, store_key: bytes) -> None:
+        self.store_key = store_key
         self._wrapping = AESGCM(_derive(store_key, b"wrap data keys"))
         self._digest_key = _derive(store_key, b"digests")
         self.blocking_hash_key = _derive(store_key, b"blocking keys")

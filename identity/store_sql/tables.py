@@ -286,6 +286,8 @@ record_load: Final = Table(
     Column("started_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
     Column("state", Text, nullable=False, comment="running, done or failed"),
+    Column("holder", Text, nullable=False, comment="host and process that runs it"),
+    Column("beat_at", BigInteger, nullable=False, comment="when its last slice was stored"),
 )
 
 api_key: Final = Table(

@@ -13,11 +13,14 @@ from typing import Any, ClassVar, Final
 
 import orjson
 from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite as sqlite_dialect
 
 from identity.decide import VersionFacts
 from identity.history import HistoryRow
 from identity.model import FOREVER, Cid, CidStatus, Instant, JudgementClass, KeyStatus, RecordRef, Verdict
 from identity.store import CidRow, JudgementRow, NamedRow, RecordRow, Row, SourcedProfile, VersionRow
+from identity.store_sql import tables
 from identity.store_sql.sealing import Sealer
 from matching.model import Profile, decode_profile
 
@@ -230,6 +233,15 @@ class SqlTransaction(ABC):
 
     def is_load_running(self) -> bool:
         return bool(self._query("SELECT 1 FROM record_load WHERE state = 'running' LIMIT 1"))
+
+    def add_unsettled(self, rows: Collection[tuple[str, int]]) -> None:
+        if rows:
+            insert = postgresql.insert if self._mark == "%s" else sqlite_dialect.insert
+            values = [{"kind": kind, "id": row_id} for kind, row_id in sorted(set(rows))]
+            for start in range(0, len(values), 5_000):
+                self.connection.execute(
+                    insert(tables.unsettled).on_conflict_do_nothing(), values[start : start + 5_000]
+                )
 
     # -- private helpers --------------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@ Invariant: abbreviations and their long forms give one text (`St`, `Street`; `Ha
 `Hauptstrasse`); what was stated as a part wins over what is found in the line.
 How a line is read: (1) commas part segments, a building's name in front is set aside; (2) postcode,
 region and city are taken from the end where they are not stated; (3) unit and house number are taken
-out; (4) the words left are the street, expanded.
-Elsewhere: nothing here asks an external service or knows which streets exist.
+out; (4) the words left are the street.
+Elsewhere: the words of streets (`streets`), codes of countries and states (`regions`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,17 @@ from typing import Final
 
 from matching.standardise.fold import fold
 from matching.standardise.junk import is_junk_text
+from matching.standardise.regions import STATE_CODES, code_country, code_state, is_country
+from matching.standardise.streets import (
+    DIRECTIONS,
+    STREET_TYPES,
+    expand_city,
+    expand_street,
+    is_post_box,
+    is_title,
+)
 
-__all__ = ["PostalAddress", "read_address", "read_country"]
+__all__ = ["PostalAddress", "read_address"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,93 +44,6 @@ class PostalAddress:
     region: str | None
 
 
-def _table(text: str) -> dict[str, str]:
-    """Return {short form: long form} of lines `long: short short`."""
-    pairs: dict[str, str] = {}
-    for line in text.strip().splitlines():
-        long, _, shorts = line.strip().partition(":")
-        pairs.update(dict.fromkeys(shorts.split(), long))
-    return pairs
-
-
-_TYPES: Final = _table("""
-    alley: aly
-    arcade: arc
-    avenue: ave av aven avenu avn
-    avenida: avda avd
-    boulevard: blvd bd boul bvd blv boulv
-    circle: cir circ
-    circuit: cct cct cirt
-    close: cl
-    court: ct crt
-    crescent: cres cresc crs cr
-    cove: cv
-    drive: dr drv
-    esplanade: esp
-    estate: est
-    expressway: expy expwy
-    freeway: fwy
-    gardens: gdns gdn
-    grove: gr grv gro
-    heights: hts
-    highway: hwy hgwy
-    lane: ln
-    loop: lp
-    motorway: mwy
-    parade: pde
-    park: pk
-    parkway: pkwy pky pwy
-    place: pl plc
-    plaza: plz
-    platz: pltz
-    point: pt
-    road: rd
-    ridge: rdg
-    route: rte
-    square: sq sqr
-    station: stn sta
-    strasse: str
-    street: st strt stret streat
-    terrace: ter terr tce tr
-    trail: trl
-    turnpike: tpke
-    view: vw
-    walk: wlk
-    way: wy
-""")
-_WORDS: Final = _table("""
-    north: n
-    south: s
-    east: e
-    west: w
-    northeast: ne
-    northwest: nw
-    southeast: se
-    southwest: sw
-    mount: mt
-    fort: ft
-    building: bldg bld
-    center: ctr centre cntr
-    apartments: apts
-    county: cnty
-    doctor: doktor
-    first: 1st
-    second: 2nd
-    third: 3rd
-    fourth: 4th
-    fifth: 5th
-    sixth: 6th
-    seventh: 7th
-    eighth: 8th
-    ninth: 9th
-    tenth: 10th
-    saint: ste sankt skt
-""")
-_WHOLE_TYPES: Final = frozenset(_TYPES.values()) | frozenset(_TYPES)
-_DIRECTIONS: Final = frozenset(
-    "north south east west northeast northwest southeast southwest n s e w ne nw se sw".split()
-)
-_TITLE_FIRST: Final = {"st": "saint", "dr": "doctor", "ste": "sainte"}
 _UNIT_WORDS: Final = frozenset(
     """apt apartment appartement app flat unit suite ste room rm wohnung whg top appt piso lot villa studio
     no nr bus etg kv kw lok""".split()
@@ -133,27 +55,6 @@ _NUMBER_WORDS: Final = frozenset("d dom no nr n num numero haus nummer house".sp
 _NUMBER_LETTERS: Final = frozenset("abcdefgh")
 _NUMBER: Final = re.compile(r"\d+[a-z]?")
 _NUMBER_TAIL: Final = frozenset({"bis", "ter", "quater"})
-_BOX: Final = re.compile(
-    r"\b(?:p ?o ?box|post ?box|po ?bx|postfach|boite postale|bp|apartado(?: de correos)?) (\w+)"
-)
-# In front of a street's name, where many languages have its type; elsewhere the letters mean something else.
-_LEADING_TYPES: Final = _table("""
-    avenue: av ave
-    avenida: avda avd
-    boulevard: bd bld blvd boul
-    calle: c cl cll
-    chemin: ch che
-    impasse: imp
-    place: pl
-    plaza: pza plza
-    route: rte
-    rue: r
-    allee: all
-""")
-_STREET_WORDS: Final = frozenset({"ul", "ulica", "ulitsa"})
-"""Words for a street that are stated or not, as one likes."""
-
-_BOX_STARTS: Final = frozenset("p po post pobox postbox postfach boite bp apartado".split())
 _UNIT_SIGN: Final = re.compile(r"#\s*(\w+)")
 _SLASHED_UNIT: Final = re.compile(r"(\d+[A-Za-z]?)\s*/\s*(\d+)")
 _UNIT_FIRST_REGIONS: Final = frozenset({"au", "nz", "AU", "NZ"})
@@ -164,39 +65,6 @@ _PIECE_CHARS_MAX: Final = 100
 _POSTCODE_CHARS_MAX: Final = 16
 _WORDS_MAX: Final = 40
 
-_UNITED_STATES: Final = """al alabama|ak alaska|az arizona|ar arkansas|ca california|co colorado
-    |ct connecticut|de delaware
-    |dc district of columbia|fl florida|ga georgia|hi hawaii|id idaho|il illinois|in indiana|ia iowa
-    |ks kansas|ky kentucky|la louisiana|me maine|md maryland|ma massachusetts|mi michigan|mn minnesota
-    |ms mississippi|mo missouri|mt montana|ne nebraska|nv nevada|nh new hampshire|nj new jersey
-    |nm new mexico|ny new york|nc north carolina|nd north dakota|oh ohio|ok oklahoma|or oregon
-    |pa pennsylvania|ri rhode island|sc south carolina|sd south dakota|tn tennessee|tx texas|ut utah
-    |vt vermont|va virginia|wa washington|wv west virginia|wi wisconsin|wy wyoming|pr puerto rico"""
-_COMMONWEALTH: Final = """nsw new south wales|vic victoria|qld queensland|tas tasmania|sa south australia
-    |nt northern territory|act australian capital territory|on ontario|qc quebec|bc british columbia
-    |ab alberta|mb manitoba|sk saskatchewan|ns nova scotia|nb new brunswick
-    |nl newfoundland and labrador|pe prince edward island"""
-_STATES: Final = {
-    name.strip(): code
-    for entry in f"{_UNITED_STATES}|{_COMMONWEALTH}|wa western australia".split("|")
-    for code, _, name in [entry.strip().partition(" ")]
-}
-_STATE_CODES: Final = frozenset(_STATES.values())
-_COUNTRIES: Final = {
-    name.strip(): code
-    for entry in """us usa|us united states|us united states of america|us u s a|us u s|us america|gb uk
-    |gb united kingdom|gb great britain|gb england|gb scotland|gb wales|gb northern ireland|gb gbr
-    |de germany|de deutschland|de deu|de ger|at austria|at osterreich|at oesterreich|at aut
-    |ch switzerland|ch schweiz|ch suisse|ch svizzera|ch che|fr france|fr fra|es spain|es espana|es esp
-    |it italy|it italia|it ita|nl netherlands|nl nederland|nl the netherlands|nl holland|nl nld
-    |be belgium|be belgie|be belgique|be bel|pt portugal|pt prt|pl poland|pl polska|pl pol
-    |cz czech republic|cz czechia|se sweden|se sverige|dk denmark|dk danmark|no norway|no norge
-    |fi finland|fi suomi|ie ireland|ie irl|au australia|au aus|nz new zealand|ca canada|ca can
-    |mx mexico|mx mex|br brazil|br brasil|in india|cn china|jp japan|jp nippon|kr south korea|kr korea
-    |ru russia|ru rossiya|ru russian federation|ua ukraine|ua ukraina|tr turkey|tr turkiye|gr greece
-    |gr ellada|hu hungary|ro romania|kh cambodia|za south africa|sg singapore|lu luxembourg""".split("|")
-    for code, _, name in [entry.strip().partition(" ")]
-}
 _ZERO_PADDED: Final = {"us": 5, "de": 5, "fr": 5, "es": 5, "it": 5}
 
 _PREFIXED_POSTCODE: Final = re.compile(r"[a-z]{1,2}(\d{4,6})")
@@ -216,7 +84,7 @@ def read_address(
     junk: list[str] = []
     get = stated.get
     country = _read_piece(get("country"), "country", junk)
-    country = _COUNTRIES.get(country, country) if country else None
+    country = code_country(country) if country else None
     city = _read_piece(get("city"), "city", junk)
     state = _read_piece(get("region"), "region", junk)
     postcode = _read_postcode(get("postcode"), country or (region or "").lower(), junk)
@@ -250,20 +118,14 @@ def read_address(
         words, found_unit, number = _take_numbers(words, number)
         unit = unit or found_unit
     unit = _strip_unit(unit) if unit else None
-    street = _expand_street(" ".join(words)) if words else None
-    city = _expand_city(city) if city else None
-    state = _STATES.get(state, state) if state else country
+    street = expand_street(" ".join(words)) if words else None
+    city = expand_city(city) if city else None
+    state = code_state(state) if state else country
     text = " ".join([part for part in (unit, number, street, city) if part])
     if not text and not postcode and not state:
         return None, tuple(junk)
     whole = text if street and len(text) > 3 else None
     return PostalAddress(whole, number, street, unit, postcode, city, state), tuple(junk)
-
-
-def read_country(text: str) -> str | None:
-    """Return the two-letter code of a country stated as code or name; other texts come back folded."""
-    folded = _fold_piece(text)
-    return None if folded is None else _COUNTRIES.get(folded, folded)
 
 
 def _read_piece(text: str | None, name: str, junk: list[str]) -> str | None:
@@ -305,7 +167,7 @@ def _read_line(
 ) -> tuple[list[str], str | None, str | None, str | None, str | None]:
     """Return street words, then city, state, postcode and unit as far as the line states them."""
     segments = [words for part in _SPLIT.split(line) if (words := (fold(part) or "").split())]
-    if len(segments) > 1 and _COUNTRIES.get(" ".join(segments[-1])):
+    if len(segments) > 1 and is_country(" ".join(segments[-1])):
         segments.pop()
     city: list[str] = []
     state = postcode = None
@@ -314,7 +176,7 @@ def _read_line(
         segments = [words for words in segments if words]
     if not has_city and segments:
         tail = segments[-1]
-        if tail[-1] in _STATE_CODES and (len(segments) > 1 or (len(tail) > 2 and postcode is not None)):
+        if tail[-1] in STATE_CODES and (len(segments) > 1 or (len(tail) > 2 and postcode is not None)):
             state = tail.pop()
             segments = [words for words in segments if words]
         if len(segments) > 1 and not city and not _is_street(segments[-1]):
@@ -373,7 +235,7 @@ def _is_street(words: list[str]) -> bool:
     return (
         words[0][0].isdigit()
         or words[0] in _UNIT_WORDS
-        or any(word in _WHOLE_TYPES and word not in _TITLE_FIRST for word in words)
+        or any(word in STREET_TYPES and not is_title(word) for word in words)
     )
 
 
@@ -382,10 +244,10 @@ def _cut_after_type(words: list[str]) -> tuple[list[str], list[str]]:
     if not words[0][0].isdigit():
         return words, []
     for position in range(2, len(words) - 1):
-        if words[position] in _WHOLE_TYPES:
+        if words[position] in STREET_TYPES:
             after = words[position + 1 :]
             if any(
-                word[0].isdigit() or word in _UNIT_WORDS or word in _DIRECTIONS or word in _WHOLE_TYPES
+                word[0].isdigit() or word in _UNIT_WORDS or word in DIRECTIONS or word in STREET_TYPES
                 for word in after
             ):
                 return words, []
@@ -415,7 +277,7 @@ def _take_numbers(words: list[str], stated: str | None) -> tuple[list[str], str 
     unit = None
     if not _NUMBERED_WORDS.isdisjoint(words):
         words, unit = _take_unit(words)
-    if not words or (words[0] in _BOX_STARTS and _BOX.match(" ".join(words))):
+    if not words or is_post_box(words):
         return words, unit, stated
     rest, number = _take_number(words)
     if number is not None and stated in (None, number):
@@ -431,14 +293,14 @@ def _take_number(words: list[str]) -> tuple[list[str], str | None]:
         while len(rest) > 1 and (rest[0] in _NUMBER_TAIL or (rest[0].isdigit() and number.isdigit())):
             rest = rest[1:]
         # Not `e`, which is East there, and not `12 C Street`.
-        if len(rest) > 1 and rest[0] in _NUMBER_LETTERS and rest[0] != "e" and rest[1] not in _WHOLE_TYPES:
+        if len(rest) > 1 and rest[0] in _NUMBER_LETTERS and rest[0] != "e" and rest[1] not in STREET_TYPES:
             number, rest = number + rest[0], rest[1:]
         return rest, _strip_number(number)
     last = len(words) - 1
     if last > 0 and _NUMBER.fullmatch(words[last]):
         while last > 1 and words[last - 1].isdigit():
             last -= 1
-        if last == 1 and words[0] in _WHOLE_TYPES:
+        if last == 1 and words[0] in STREET_TYPES:
             # `Route 9` is a street.
             return words, None
         return words[:last], _strip_number(words[last])
@@ -472,50 +334,3 @@ def _strip_unit(unit: str) -> str:
 
 def _strip_number(number: str) -> str:
     return number.replace(" ", "").lstrip("0") or "0"
-
-
-@lru_cache(maxsize=16_384)
-def _expand_street(street: str) -> str:
-    words = street.split()
-    if words[0] in _BOX_STARTS and (box := _BOX.match(street)):
-        return f"po box {box[1]}"
-    if len(words) > 1 and words[0] in _STREET_WORDS:
-        del words[0]
-    last_type = max((at for at, word in enumerate(words) if word in _WHOLE_TYPES and at), default=0)
-    expanded: list[str] = []
-    for position, word in enumerate(words):
-        # In front of a street's type, or as first of several words, `St` and `Dr` are parts of a name.
-        is_title = position < last_type or (position == 0 and len(words) > 1)
-        if is_title and word in _TITLE_FIRST:
-            long = _TITLE_FIRST[word]
-        elif position == 0 and not last_type and len(words) > 1 and word in _LEADING_TYPES:
-            long = _LEADING_TYPES[word]
-        else:
-            long = _expand_word(word, position)
-        if long == "strasse" and expanded:
-            expanded[-1] += long
-        else:
-            expanded.append(long)
-    return " ".join(expanded)
-
-
-def _expand_word(word: str, position: int) -> str:
-    if position and word in _TYPES:
-        return _TYPES[word]
-    if len(word) > 5 and word.endswith("str"):
-        return word + "asse"
-    return _WORDS.get(word, word)
-
-
-@lru_cache(maxsize=16_384)
-def _expand_city(city: str) -> str:
-    words = city.split()
-    if words[0] in _CITY_WORDS:
-        words[0] = _CITY_WORDS[words[0]]
-    return " ".join(words)
-
-
-_CITY_WORDS: Final = {
-    "st": "saint", "ste": "sainte", "mt": "mount", "ft": "fort", "n": "north", "s": "south", "e": "east",
-    "w": "west", "sankt": "saint",
-}  # fmt: skip

@@ -63,9 +63,10 @@ def is_junk_text(folded: str) -> bool:
 def is_junk_name(raw: str, folded: str, *, beside_given: bool = False) -> bool:
     """Tell whether a personal name is junk; `beside_given` when it is a surname next to a real given name.
 
-    `Na` is a name, `na` and `NA` are not; `Null`, `Test` and the like are surnames beside a given name.
+    Digits alone are no name. `Na` is a name, `na` and `NA` are not; `Null`, `Test` and the like are
+    surnames beside a given name.
     """
-    if raw in _SHORT_NOTHING:
+    if raw in _SHORT_NOTHING or folded.replace(" ", "").isdigit():
         return True
     if not is_junk_text(folded):
         return False

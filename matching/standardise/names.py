@@ -68,6 +68,9 @@ _GIVEN_NAMES_TOO: Final = frozenset({"kim", "lee", "han", "lin", "song", "he", "
 _ASIDE: Final = re.compile(r"[(\[\"“„«]([^)\]\"”“»]*)[)\]\"”“»]|(?<=\s)'([^']+)'(?=\s)")
 _ALIASES: Final = re.compile(r"\b(?:nee|geb|geboren|born|a\.?k\.?a\.?|alias)\b\.?", re.IGNORECASE)
 
+# Between the parts of a foreign name in Han or Kana, which keeps its own order.
+_NAME_DOTS: Final = frozenset("\u00b7\u2027\u30fb\uff65")
+
 _ALTERNATIVES_MAX: Final = 12
 
 
@@ -124,12 +127,12 @@ def read_person_name(
             if not family.isascii():
                 _add_spelling(family, alternatives)
     if full and (not (given and family) or full != f"{given} {family}"):
-        pieces = _read_full(full, junk)
+        pieces = _read_full(full, junk, given=given_words)
         family_words, given_words = _fill(pieces, family_words, given_words, alternatives)
         asides += pieces.asides
         stated_suffix = stated_suffix or pieces.suffix
         if not full.isascii() and not family:
-            _add_spelling(full.split()[-1], alternatives)
+            _add_spelling(full.split()[-1] if full.split() else full, alternatives)
     for position, other in enumerate(others):
         asides += _read_other(other, f"other_names[{position}]", junk, alternatives)
     if not (given_words or middle_words or family_words or alternatives or asides):
@@ -193,6 +196,8 @@ def _fill(
         return pieces.family, pieces.given
     rest = [word for word in pieces.given + pieces.family if word not in known]
     if not family and rest:
+        if given and known.isdisjoint(pieces.family):
+            return pieces.family, given + [word for word in pieces.given if word not in known]
         return rest, given
     if not given:
         return family, rest
@@ -254,7 +259,8 @@ def _strip_end(words: list[str], *, len_min: int) -> tuple[list[str], str | None
     return words, suffix
 
 
-def _read_full(text: str, junk: list[str]) -> _Pieces:
+def _read_full(text: str, junk: list[str], *, given: Sequence[str] = ()) -> _Pieces:
+    """Return the pieces of a whole name; `given` are given names stated beside it."""
     asides: list[str] = []
     if not text.replace(" ", "").isalpha():
         for bracketed, quoted in _ASIDE.findall(text):
@@ -264,12 +270,17 @@ def _read_full(text: str, junk: list[str]) -> _Pieces:
     if folded is None or is_junk_name(text.strip(), folded):
         junk.append("full_name")
         return _Pieces([], [], None, [])
-    if "," in text and (turned := _read_turned(text)) is not None:
-        family, given, suffix = turned
-        return _Pieces(given, family, suffix, asides)
-    if not text.isascii() and has_ideographs(text):
-        family, given = _read_ideographs(text)
-        return _Pieces(given, family, None, asides)
+    if "," in text:
+        if given and folded.startswith(given[0] + " "):
+            # `William Palmer, Earl of Selborne` is not turned: its given name stands in front.
+            text, _, tail = text.partition(",")
+            asides += (fold(tail) or "").split()
+            folded = fold(text) or folded
+        elif (turned := _read_turned(text)) is not None:
+            return _Pieces(turned[1], turned[0], turned[2], asides)
+    elif not text.isascii() and has_ideographs(text) and _NAME_DOTS.isdisjoint(text):
+        native_family, native_given = _read_ideographs(text)
+        return _Pieces(native_given, native_family, None, asides)
     words, suffix = _strip_end(_strip_titles(folded.split()), len_min=2)
     if len(words) == 1:
         lone = ([], words) if not _is_given_name(words[0]) else (words, [])

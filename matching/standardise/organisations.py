@@ -136,9 +136,10 @@ _STOP_WORDS: Final = frozenset({"the", "and", "of", "for", "de", "der", "die", "
 _SPELLED_ACRONYM: Final = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]\.\s?){2,}")
 _TRADING_AS: Final = re.compile(
     r"\b(?:d[./]?b[./]?a\b\.?|t/a\b|trading as\b|doing business as\b|f/?k/?a\b|formerly(?: known as)?\b"
-    r"|a/?k/?a\b|also known as\b|c/o\b)",
-    re.IGNORECASE,
+    r"|a/?k/?a\b|also known as\b|c/o\b)"
 )
+# One of these stands in whatever that finds; asking for them first costs a tenth.
+_TRADING_HINTS: Final = ("/", "dba", "b.a", "ing as", "business as", "fka", "formerly", "aka", "known as")
 _BRACKETED: Final = re.compile(r"\(([^()]*)\)")
 _NAME_WORDS_MAX: Final = 24
 _INITIALS_MIN: Final = 3
@@ -157,7 +158,7 @@ def read_organisation_name(
         if stated is None:
             continue
         found = False
-        for part in _TRADING_AS.split(stated) if len(stated) > 4 else [stated]:
+        for part in _split_names(stated):
             words, part_form = _read_part(part)
             if words:
                 names.append(words)
@@ -187,6 +188,16 @@ def read_legal_form(text: str) -> str | None:
     if folded is None or is_junk_text(folded):
         return None
     return _FORMS.get(tuple(folded.split()), folded)
+
+
+def _split_names(text: str) -> list[str]:
+    """Return the names of an organisation that trades under another one than its own."""
+    lower = text.lower()
+    for hint in _TRADING_HINTS:
+        if hint in lower:
+            # Lower case may be longer than the text, so its parts are taken instead of the text's.
+            return _TRADING_AS.split(lower)
+    return [text]
 
 
 def _read_part(text: str) -> tuple[str | None, str | None]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from matching.model import Kind, Profile
-from matching.standardise.addresses import PostalAddress, read_address, read_country
+from matching.standardise.addresses import PostalAddress, read_address
 from matching.standardise.contacts import read_email, read_email_user, read_phone, read_website
 from matching.standardise.dates import read_birth_date
 from matching.standardise.fold import fold
@@ -21,6 +21,7 @@ from matching.standardise.identifiers import read_identifier
 from matching.standardise.junk import is_junk_text
 from matching.standardise.names import PersonName, read_person_name
 from matching.standardise.organisations import OrganisationName, read_legal_form, read_organisation_name
+from matching.standardise.regions import read_country
 from matching.standardise.statement import clean_attributes
 
 __all__ = ["AttributeWarning", "Standardised", "standardise"]

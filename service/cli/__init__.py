@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import typer
 
+from service.cli.bulk import evaluate, load
 from service.cli.judging import judge_app
 from service.cli.keys import key_app
-from service.cli.operate import migrate, serve
+from service.cli.operate import demo, migrate, serve
 from service.cli.reads import explain, lookup, search
 from service.cli.session import run
 from service.cli.sources import source_app
@@ -25,12 +26,15 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.add_typer(source_app, name="source")
+app.command()(load)
 app.command()(lookup)
 app.command()(search)
 app.command()(explain)
+app.command()(evaluate)
 app.add_typer(judge_app, name="judge")
 app.add_typer(key_app, name="key")
 app.command()(migrate)
+app.command()(demo)
 
 
 def main() -> None:

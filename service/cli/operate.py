@@ -1,4 +1,4 @@
-"""`sameas serve` and `migrate`: run the service, bring the store up to this program."""
+"""`sameas serve`, `migrate` and `demo`: run the service, prepare its store, show it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from service.cli.session import read_settings
 
-__all__ = ["migrate", "serve"]
+__all__ = ["demo", "migrate", "serve"]
 
 
 def serve(
@@ -39,3 +39,21 @@ def migrate() -> None:
     prepare_data_dir(settings)
     before, after = migrate_store(url_of(settings))
     typer.echo(f"store at revision {after}" + ("" if before == after else f" (was {before or 'empty'})"))
+
+
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End after the summary.")] = False,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port; 8360 or a free one.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where the store is made; a temporary folder.")
+    ] = None,
+    records: Annotated[int | None, typer.Option(min=100, help="How many records.")] = None,
+) -> None:
+    """Load three made-up systems, show what became one customer, and keep serving.
+
+    Example: sameas demo --once
+    """
+    from service.demo.run import RECORD_COUNT, run_demo
+
+    code = run_demo(is_once=once, port=port, data_dir=data_dir, record_count=records or RECORD_COUNT)
+    raise typer.Exit(code)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ServiceClient", "record_path"]
 
 _TIMEOUT_S: Final = 120
+_PROBE_S: Final = 5
 _CHUNK_LINES: Final = 200
 
 
@@ -58,7 +59,7 @@ class ServiceClient:
 
     def is_well(self, path: str) -> bool:
         """Return True when a GET of the path is answered 200; a refused connection is False."""
-        connection = http.client.HTTPConnection(self._place, timeout=_TIMEOUT_S)
+        connection = http.client.HTTPConnection(self._place, timeout=_PROBE_S)
         try:
             connection.request("GET", path, headers=self._headers)
             return connection.getresponse().status == 200

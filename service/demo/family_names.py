@@ -122,6 +122,45 @@ _ARABIC: Final = """
 شاهين=Shaheen رشيد=Rashid
 """
 
+_RUSSIAN_HEADS: Final = """
+Абрам=Abram Агаф=Agaf Аким=Akim Анис=Anis Астах=Astakh Афанас=Afanas Балаш=Balash Басман=Basman Беляк=Belyak
+Бобр=Bobr Богдан=Bogdan Бород=Borod Булат=Bulat Вавил=Vavil Верх=Verkh Власт=Vlast Гаврил=Gavril
+Герасим=Gerasim
+Глад=Glad Глух=Glukh Горд=Gord Греч=Grech Давыд=Davyd Демид=Demid Добр=Dobr Долг=Dolg Дорон=Doron Ермак=Ermak
+Жар=Zhar Завьял=Zavyal Зим=Zim Зот=Zot Игнат=Ignat Кабан=Kaban Калач=Kalach Карп=Karp Касат=Kasat Кирил=Kiril
+Клим=Klim Кондрат=Kondrat Корнил=Kornil Крут=Krut Лапт=Lapt Лиман=Liman Лук=Luk Мартын=Martyn Мирон=Miron
+Назар=Nazar Наум=Naum Озер=Ozer Остап=Ostap Панкрат=Pankrat Потап=Potap Прохор=Prokhor Радим=Radim Руд=Rud
+Савел=Savel Самойл=Samoyl Свирид=Svirid Спирид=Spirid Стар=Star Тихон=Tikhon Трофим=Trofim Устин=Ustin Фом=Fom
+Харитон=Khariton Чебот=Chebot Шолох=Sholokh Щегл=Shchegl Юрл=Yurl Яким=Yakim Ярош=Yarosh
+"""
+_RUSSIAN_TAILS: Final = "ов=ov/off енко=enko ский=sky/skiy ин=in кин=kin ович=ovich"
+_GREEK_HEADS: Final = """
+Αναστασ=Anastas Αποστολ=Apostol Αργυρ=Argyr Βασιλ=Vasil Γιανν=Giann Δημ=Dim Διαμαντ=Diamant Ζαφειρ=Zafeir
+Θεοδ=Theod Καλαμ=Kalam Καραμ=Karam Κυριακ=Kyriak Κωστ=Kost Λαζ=Laz Μαρκ=Mark Μιχ=Mich Νικολ=Nikol
+Πανταζ=Pantaz
+Παρασκευ=Paraskev Πετρ=Petr Σαββ=Savv Σπυρ=Spyr Στεφαν=Stefan Σωτηρ=Sotir Τριαντ=Triant Φιλιππ=Filipp
+Χρηστ=Christ
+"""
+_GREEK_TAILS: Final = "όπουλος=opoulos ίδης=idis άκης=akis άτος=atos άκος=akos έλης=elis"
+_JAPANESE_HEADS: Final = """
+大=O 小=Ko 中=Naka 高=Taka 松=Matsu 竹=Take 杉=Sugi 梅=Ume 桜=Sakura 青=Ao 黒=Kuro 白=Shira 赤=Aka
+東=Higashi 西=Nishi 南=Minami
+北=Kita 上=Ue 下=Shimo 内=Uchi 外=Soto 平=Hira 広=Hiro 長=Naga 丸=Maru 石=Ishi 岩=Iwa 金=Kane 菊=Kiku 福=Fuku
+"""
+_JAPANESE_TAILS: Final = """
+田=da 山=yama 川=kawa 村=mura 木=gi 原=hara 野=no 沢=zawa 島=shima 井=i 谷=tani 崎=saki 塚=zuka 浦=ura
+尾=o 瀬=se 森=mori 坂=saka
+"""
+_ARABIC_HEADS: Final = "ال=Al-/El- أبو=Abu- بن=Bin-/Ben- آل=Aal-"
+_ARABIC_TAILS: Final = """
+حربي=Harbi زهراني=Zahrani غامدي=Ghamdi قحطاني=Qahtani شمري=Shammari عنزي=Anzi دوسري=Dosari مطيري=Mutairi
+عتيبي=Otaibi
+بغدادي=Baghdadi تميمي=Tamimi جبوري=Jubouri دليمي=Dulaimi ربيعي=Rubaie سامرائي=Samarrai عبيدي=Obaidi كعبي=Kaabi
+حلبي=Halabi شامي=Shami بيطار=Bitar صباغ=Sabbagh طويل=Tawil عطار=Attar غزالي=Ghazali فخري=Fakhri قاضي=Qadi
+كردي=Kurdi
+لبابيدي=Lababidi مغربي=Maghribi نابلسي=Nabulsi هاشمي=Hashimi وهبي=Wehbe ياسين=Yasin زين=Zein رفاعي=Rifai
+"""
+
 
 def _compounds(heads: str, tails: str) -> list[str]:
     # Strides that share no divisor with the pools mix heads and tails, so that neighbours in rank differ.
@@ -129,6 +168,25 @@ def _compounds(heads: str, tails: str) -> list[str]:
     total = len(head_list) * len(tail_list)
     order = sorted(range(total), key=lambda place: (place * 2_654_435_761) % 4_294_967_291)
     return [head_list[place // len(tail_list)] + tail_list[place % len(tail_list)] for place in order]
+
+
+def _native_compounds(heads: str, tails: str) -> str:
+    """Return entries like those of the pools, in the fixed order of `_compounds`."""
+    entries = []
+    for compound in _compounds(heads, "~".join(["", *tails.split()]).replace("~", " ~")):
+        head, tail = compound.split("~")
+        native, latin = head.split("=")
+        ending, spellings = tail.split("=")
+        romans = [
+            (front + end).capitalize() if not front.endswith("-") else front + end
+            for front, end in zip(
+                latin.split("/") * 2,
+                spellings.split("/") if "/" in spellings else [spellings] * 2,
+                strict=False,
+            )
+        ]
+        entries.append(f"{native}{ending}={'/'.join(dict.fromkeys(romans))}")
+    return " ".join(entries)
 
 
 def _native(pool: str) -> dict[str, tuple[str, ...]]:
@@ -139,11 +197,11 @@ def _native(pool: str) -> dict[str, tuple[str, ...]]:
 
 
 _NATIVE_POOLS: Final = {
-    "russian": _native(_RUSSIAN),
-    "greek": _native(_GREEK),
+    "russian": _native(f"{_RUSSIAN} {_native_compounds(_RUSSIAN_HEADS, _RUSSIAN_TAILS)}"),
+    "greek": _native(f"{_GREEK} {_native_compounds(_GREEK_HEADS, _GREEK_TAILS)}"),
     "chinese": _native(_CHINESE),
-    "japanese": _native(_JAPANESE),
-    "arabic": _native(_ARABIC),
+    "japanese": _native(f"{_JAPANESE} {_native_compounds(_JAPANESE_HEADS, _JAPANESE_TAILS)}"),
+    "arabic": _native(f"{_ARABIC} {_native_compounds(_ARABIC_HEADS, _ARABIC_TAILS)}"),
 }
 
 FAMILY_NAMES: Final[dict[str, tuple[str, ...]]] = {

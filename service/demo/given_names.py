@@ -92,6 +92,20 @@ _CHINESE_M: Final = """
 宇轩=Yuxuan 文博=Wenbo 建华=Jianhua 国强=Guoqiang 小明=Xiaoming 俊杰=Junjie 子轩=Zixuan 海涛=Haitao
 志明=Zhiming
 """
+# Chinese family names are few and given names many: most are put together from two characters.
+_CHINESE_HEADS: Final = """
+家=Jia 晓=Xiao 志=Zhi 文=Wen 雅=Ya 思=Si 子=Zi 佳=Jia 建=Jian 国=Guo 海=Hai 春=Chun 明=Ming 永=Yong
+天=Tian 玉=Yu 美=Mei 金=Jin
+立=Li 书=Shu 新=Xin 德=De 光=Guang 宏=Hong 世=Shi 嘉=Jia 云=Yun 少=Shao 瑞=Rui 伟=Wei 景=Jing 慧=Hui 月=Yue
+"""
+_CHINESE_TAILS_F: Final = """
+芳=fang 娜=na 静=jing 丽=li 燕=yan 婷=ting 雪=xue 梅=mei 兰=lan 霞=xia 怡=yi 涵=han 雯=wen 莹=ying 琳=lin
+萍=ping 珍=zhen 琴=qin 凤=feng
+"""
+_CHINESE_TAILS_M: Final = """
+强=qiang 磊=lei 军=jun 勇=yong 杰=jie 涛=tao 超=chao 华=hua 平=ping 刚=gang 辉=hui 鹏=peng 飞=fei 斌=bin
+龙=long 峰=feng 东=dong 生=sheng
+"""
 _JAPANESE_F: Final = """
 花子=Hanako 陽子=Yoko 恵子=Keiko 幸子=Sachiko 和子=Kazuko 久美子=Kumiko 由美子=Yumiko 直美=Naomi 裕子=Yuko
 美咲=Misaki
@@ -114,6 +128,15 @@ _ARABIC_M: Final = """
 """
 
 
+def _paired(heads: str, tails: str) -> str:
+    """Return entries of two characters, tails changing slowest so that neighbours in rank differ."""
+    return " ".join(
+        f"{first[0]}{second[0]}={first[1]}{second[1]}"
+        for second in (entry.split("=") for entry in tails.split())
+        for first in (entry.split("=") for entry in heads.split())
+    )
+
+
 def _native(pool: str) -> dict[str, tuple[str, ...]]:
     return {
         spellings.split("/")[0]: (native, *spellings.split("/"))
@@ -126,8 +149,8 @@ _NATIVE_POOLS: Final = {
     ("russian", "m"): _native(_RUSSIAN_M),
     ("greek", "f"): _native(_GREEK_F),
     ("greek", "m"): _native(_GREEK_M),
-    ("chinese", "f"): _native(_CHINESE_F),
-    ("chinese", "m"): _native(_CHINESE_M),
+    ("chinese", "f"): _native(f"{_CHINESE_F} {_paired(_CHINESE_HEADS, _CHINESE_TAILS_F)}"),
+    ("chinese", "m"): _native(f"{_CHINESE_M} {_paired(_CHINESE_HEADS, _CHINESE_TAILS_M)}"),
     ("japanese", "f"): _native(_JAPANESE_F),
     ("japanese", "m"): _native(_JAPANESE_M),
     ("arabic", "f"): _native(_ARABIC_F),

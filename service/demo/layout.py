@@ -1,8 +1,8 @@
 """Which record comes when: from the number of a record to its customer, its variant and its household.
 
 How it works:
-1. Customers come in groups of 100 with the same households in each: 38 who live alone, ten couples, six
-   families of three, three pairs of a senior and a junior of one name, one family with twins, and 14
+1. Customers come in groups of 100 with the same households in each: 42 who live alone, ten couples, six
+   families of three, one pair of a senior and a junior of one name, one family with twins, and 14
    organisations. Shares are therefore exact and do not depend on the number of records.
 2. The records of a group are 133: each customer has one, and by a rota that walks through the roles from
    group to group 16 have two, five have three, and two have four or five.
@@ -55,10 +55,10 @@ class Place(NamedTuple):
 def _make_slots() -> tuple[Slot, ...]:
     couple = (Role.PARTNER_A, Role.PARTNER_B)
     households: list[tuple[Role, ...]] = [
-        *[(Role.SINGLE,)] * 38,
+        *[(Role.SINGLE,)] * 42,
         *[couple] * 10,
         *[(*couple, Role.CHILD)] * 6,
-        *[(Role.SENIOR, Role.JUNIOR)] * 3,
+        (Role.SENIOR, Role.JUNIOR),
         (*couple, Role.TWIN, Role.TWIN),
         *[(Role.ORGANISATION,)] * 14,
     ]

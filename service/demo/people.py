@@ -152,7 +152,7 @@ def make_person(salt: bytes, customer: int) -> Person:
     elif role is Role.TWIN:
         born_year = _BIRTH_YEARS[role][0] + home[17] % 22
         # The second twin must not get the first one's name.
-        given_draw = own[21] if customer & 1 else own[21] ^ 0x8000
+        given_draw = home[21] ^ 0x8000 if customer & 1 else home[21]
     elif role in (Role.SENIOR, Role.JUNIOR):
         sex, given_draw = "m", home[21]
         suffix = "Sr" if role is Role.SENIOR else "Jr"
@@ -172,7 +172,7 @@ def make_person(salt: bytes, customer: int) -> Person:
     emails = _make_emails(customer, given, family, own, country)
     if home[12] < _SHARED_MAIL and role is not Role.SINGLE:
         family_mail = f"familie.{mail_name(home_family)}{household}@{_PROVIDERS[country][home[13]]}"
-        emails = (family_mail,) if own[28] & 1 else (*emails, family_mail)
+        emails = (family_mail,) if own[28] & 1 else (emails[0], family_mail)
     return Person(
         origin,
         sex,

@@ -123,6 +123,7 @@ Lafayette
 )
 _POSTCODE_LETTERS: Final = "ABDEFGHJLNPQRSTUWXYZ"
 _US_MOBILE_AREAS: Final = ("917", "310", "773", "832", "480", "267", "469", "425", "720", "857", "404", "305")
+_GB_LARGE: Final = {"23": "80", "24": "76", "28": "90", "29": "20"}
 _LOCAL: Final = {
     "München": ("Munich", "Muenchen"),
     "Köln": ("Cologne", "Koeln"),
@@ -196,9 +197,9 @@ def mobile(country: str, high: int, low: int) -> tuple[str, str]:
     if country == "GB":
         return "44", f"7{('4', '5', '7', '8', '9')[high % 5]}{number:08d}"
     if country == "DE":
-        return "49", f"1{('51', '60', '70', '71', '75', '76')[high % 6]}{number % 8_000_000 + 2_000_000:07d}"
+        return "49", f"1{('60', '70', '71', '72', '73', '75')[high % 6]}{number % 8_000_000 + 2_000_000:07d}"
     if country == "FR":
-        return "33", f"{6 if high % 3 else 7}{number % 80_000_000 + 10_000_000:08d}"
+        return "33", f"6{number % 28_000_000 + 10_000_000:08d}"
     area = _US_MOBILE_AREAS[high % len(_US_MOBILE_AREAS)]
     return "1", f"{area}{number % 700 + 220:03d}{number // 700 % 10_000:04d}"
 
@@ -208,11 +209,13 @@ def landline(city: City, high: int, low: int) -> tuple[str, str]:
     number = high << 16 | low
     country, area = city.country, city.phone_area
     if country == "GB":
-        local = {
-            2: f"{(3, 7, 8)[high % 3]}{number % 10_000_000:07d}",
-            3: f"{number % 7_000_000 + 2_000_000:07d}",
-        }
-        return "44", area + local.get(len(area), f"{number % 700_000 + 200_000:06d}")
+        if area == "20":
+            return "44", f"20{number % 20_000_000 + 70_000_000}"
+        if len(area) == 2:
+            return "44", f"{area}{_GB_LARGE[area]}{number % 1_000_000:06d}"
+        if len(area) == 3:
+            return "44", f"{area}{number % 2_000_000 + 2_000_000:07d}"
+        return "44", f"{area}{number % 700_000 + 200_000:06d}"
     if country == "DE":
         return "49", f"{area}{number % 7_000_000 + 2_000_000:07d}"
     if country == "FR":

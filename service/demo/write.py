@@ -25,7 +25,7 @@ from service.demo.population import SOURCES, generate_population
 from service.demo.sources import COLUMNS, CONTRACTS, nest_row, to_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from service.demo.population import GeneratedRecord
 
@@ -92,21 +92,22 @@ def write_population(
     folder: Path, *, record_count: int, seed: int, file_format: str = "parquet"
 ) -> dict[str, Path]:
     """Write a whole population and return the files by source, and the truth's under `truth`."""
-    return write_records(folder, generate_population(seed=seed, record_count=record_count), file_format)
+    records = generate_population(seed=seed, record_count=record_count)
+    return write_records(folder, records, dict.fromkeys(SOURCES, file_format))
 
 
 def write_records(
-    folder: Path, records: Iterable[GeneratedRecord], file_format: str = "parquet"
+    folder: Path, records: Iterable[GeneratedRecord], file_formats: Mapping[str, str]
 ) -> dict[str, Path]:
-    """Write these records, each to the file of its source; see `write_population`."""
+    """Write these records, each to the file of its source, in its format; see `write_population`."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = {source: folder / f"{source}.{file_format}" for source in SOURCES}
+    files = {source: folder / f"{source}.{file_formats[source]}" for source in SOURCES}
     files["truth"] = folder / "truth.parquet"
     for source, contract in CONTRACTS.items():
         (folder / f"{source}.contract.json").write_bytes(orjson.dumps(contract, option=orjson.OPT_INDENT_2))
     with ExitStack() as opened:
         writers: dict[str, _Writer] = {
-            source: _WRITERS[file_format](files[source], COLUMNS[source]) for source in SOURCES
+            source: _WRITERS[file_formats[source]](files[source], COLUMNS[source]) for source in SOURCES
         }
         writers["truth"] = _ParquetWriter(files["truth"], _TRUTH_COLUMNS)
         for writer in writers.values():

@@ -3,10 +3,8 @@
 The HTTP process hands *jobs* (JSON heads with raw bodies) to child processes over pipes, many jobs a
 frame; a child reads what the jobs state, resolves all their records in one transaction and answers with
 bodies that are ready to send.
+
+Nothing is re-exported: a child must not import what only its parent needs.
 """
 
-from __future__ import annotations
-
-from service.resolvers.pool import ResolverPool
-
-__all__ = ["ResolverPool"]
+__all__: list[str] = []

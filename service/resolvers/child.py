@@ -27,8 +27,10 @@ _PIPE_BUFFER = 1 << 18
 
 def main() -> None:
     """Run until standard input ends."""
-    # Ctrl-C reaches the whole terminal; the parent decides when its resolvers end.
+    # Ctrl-C reaches the whole terminal, a stop of the unit its whole group; the parent decides when its
+    # resolvers end, by ending their input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     source = os.fdopen(os.dup(0), "rb", buffering=_PIPE_BUFFER)
     sink = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)

@@ -85,7 +85,7 @@ def build(metrics: Metrics | None = None) -> FastAPI:
         ("/break-off", break_off, "GET", {"scope": "any"}),
         ("/healthz", healthz, "GET", {"scope": "public"}),
     ):
-        app.router.add_api_route(endpoint=endpoint, methods=[method], **route(path, **extra))  # type: ignore[arg-type]
+        app.router.add_api_route(endpoint=endpoint, methods=[method], **route(path, **extra))
     guard_routes(app, body_bytes_max=100, list_body_bytes_max=1_000)
     add_problem_handlers(app)
     app.add_middleware(Access, keys=FakeKeys())  # type: ignore[arg-type]

@@ -46,7 +46,9 @@ def test_a_made_key_finds_its_caller_and_no_other_text_does(keys: ApiKeys) -> No
     caller = keys.find_caller(text)
 
     assert caller is not None
-    assert (caller.id, caller.scopes, caller.sources) == (row.id, {"read", "write"}, {"crm"})
+    assert caller.id == row.id
+    assert caller.scopes == {"read", "write"}
+    assert caller.sources == {"crm"}
     assert caller.author == f"key:{row.id}"
     assert keys.find_caller(text + "x") is None
     assert keys.find_caller("") is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import orjson
@@ -224,7 +224,7 @@ def test_a_full_spool_ends_the_stream_with_a_last_word(tmp_path: Path) -> None:
 def test_a_client_that_leaves_ends_the_stream_after_what_is_under_way(tmp_path: Path) -> None:
     async def scene() -> None:
         resolvers = FakeResolvers()
-        messages = iter(
+        messages: Iterator[Message] = iter(
             [
                 {"type": "http.request", "body": line_of(1) + b"\n", "more_body": True},
                 {"type": "http.disconnect"},

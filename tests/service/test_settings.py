@@ -91,7 +91,7 @@ def test_settings_are_frozen_and_overrides_win() -> None:
 
     assert settings.port == 2
     with pytest.raises(ValueError, match="frozen"):
-        settings.port = 3  # type: ignore[misc]
+        settings.port = 3
 
 
 def test_every_setting_is_on_the_page_of_settings() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matching.standardise.addresses import PostalAddress, read_address, read_country
+from matching.standardise.addresses import PostalAddress, read_address
 
 
 def read(**stated: str) -> PostalAddress:
@@ -127,13 +127,6 @@ def test_regions_are_codes_and_the_country_stands_in_where_none_is_stated() -> N
     assert read(city="Sydney", region="New South Wales").region == "nsw"
     assert read(city="Berlin", country="Deutschland").region == "de"
     assert read(city="Reno", country="US", region="Nevada").region == "nv"
-
-
-def test_a_country_is_read_as_its_code() -> None:
-    assert read_country("United States of America") == "us"
-    assert read_country("GB") == "gb"
-    assert read_country("Ruritania") == "ruritania"
-    assert read_country("-") is None
 
 
 def test_junk_parts_are_left_out_and_told() -> None:

@@ -138,7 +138,8 @@ def test_the_plain_way_reads_what_the_library_reads(monkeypatch: pytest.MonkeyPa
         "PL",
         "AR",
     ]
-    texts = [(_random_number(rng), rng.choice(regions)) for _ in range(1_500)]
+    texts = [(_random_number(rng), rng.choice(regions)) for _ in range(1_000)]
+    texts += [(_mistype(rng, text), region) for region in regions for text in _example_numbers(region) * 3]
     plain = [parse_phone(text, region=region) for text, region in texts]
 
     monkeypatch.setattr(contacts, "_parse_national", lambda digits, region: None)
@@ -146,6 +147,22 @@ def test_the_plain_way_reads_what_the_library_reads(monkeypatch: pytest.MonkeyPa
     library = [parse_phone(text, region=region) for text, region in texts]
 
     assert plain == library
+
+
+def _example_numbers(region: str) -> list[str]:
+    number = phonenumbers.example_number(region)
+    assert number is not None
+    formats = phonenumbers.PhoneNumberFormat
+    return [phonenumbers.format_number(number, form) for form in (formats.NATIONAL, formats.INTERNATIONAL)]
+
+
+def _mistype(rng: random.Random, text: str) -> str:
+    position = rng.randrange(len(text))
+    return (
+        text[:position] + rng.choice("0123456789") + text[position + 1 :]
+        if text[position].isdigit()
+        else text
+    )
 
 
 def _random_number(rng: random.Random) -> str:

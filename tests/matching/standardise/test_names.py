@@ -48,6 +48,7 @@ def read(
         ("SMITH JOHN", "smith", None, "john", None),
         ("王伟", "wei", None, "wang", None),
         ("张秀英", "xiuying", None, "zhang", None),
+        ("贝拉克·奥巴马", "beilake", None, "aobama", None),
         ("김민준", "minjun", None, "gim", None),
         ("Владимир Владимирович Путин", "vladimir", "vladimirovich", "putin", None),
         ("the Hon. John Smith", "john", None, "smith", None),
@@ -142,13 +143,28 @@ def test_a_surname_in_front_of_an_east_asian_name_is_kept_as_an_alternative() ->
 def test_a_full_name_fills_what_the_parts_leave_open() -> None:
     name = read(given="John", full="John Paul Smith")
 
-    assert (name.given, name.family) == ("john", "paul smith")
+    assert (name.given, name.middle, name.family) == ("john", "paul", "smith")
 
 
 def test_a_full_name_adds_the_middle_name_that_the_parts_lack() -> None:
     name = read(given="John", family="Smith", full="John Paul Smith")
 
     assert (name.given, name.middle, name.family) == ("john", "paul", "smith")
+
+
+def test_a_comma_behind_a_stated_given_name_turns_nothing() -> None:
+    name = read(given="William", family="Selborne", full="William Palmer, 2nd Earl of Selborne")
+
+    assert (name.given, name.family, name.family_alts) == ("william", "selborne", ("palmer",))
+
+
+def test_digits_are_no_name() -> None:
+    name, junk = read_person_name(
+        given="Jacques", middle=None, family="1857-1928", suffix=None, full=None, others=()
+    )
+
+    assert name is not None
+    assert (name.family, junk) == (None, ("family_name",))
 
 
 def test_junk_names_are_left_out_and_told_by_attribute() -> None:

@@ -228,6 +228,8 @@ def upgrade() -> None:
         sa.Column("started_at", sa.BigInteger(), nullable=False),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False, comment="running, done or failed"),
+        sa.Column("holder", sa.Text(), nullable=False, comment="host and process that runs it"),
+        sa.Column("beat_at", sa.BigInteger(), nullable=False, comment="when its last slice was stored"),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(

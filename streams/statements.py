@@ -1,0 +1,72 @@
+"""Turn a file's rows into record commands, in chunks that several processes can share.
+
+Invariant: a row becomes the command that the same statement over HTTP would become, or its error; a chunk
+is the same rows whoever reads it.
+Elsewhere: formats (`streams.files`), the mapping (`streams.mapping`), checking a statement
+(`identity.statement`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Final
+
+from identity.contract import SourceContract
+from identity.model import Cause, CauseKind, Instant, RecordCommand
+from identity.statement import read_row
+from matching.errors import SameasError
+from streams.files import open_records
+from streams.mapping import MappedRow, PathSpec, compile_mapping, map_rows
+
+__all__ = ["FileStatements"]
+
+_CHUNK_ROWS: Final = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class FileStatements:
+    """The statements of one file under a contract."""
+
+    path: str
+    author: str
+    now: Instant
+    load_id: str
+    format: str | None = None
+    key: PathSpec | None = None
+    mapping: Mapping[str, PathSpec] = field(default_factory=dict)
+
+    def iter_chunks(
+        self, contract: SourceContract, *, part: int, parts: int
+    ) -> Iterator[list[tuple[int, RecordCommand | SameasError]]]:
+        """See `identity.bulk.StatementSource.iter_chunks`."""
+        file = open_records(self.path, format=self.format)
+        row_mapping = compile_mapping(
+            self.key or _path(contract.key_path) or "key",
+            {**{name: _path(path) for name, path in contract.mapping.items()}, **self.mapping} or None,
+            alternate_keys={name: _path(path) for name, path in contract.alternate_paths.items()},
+            columns=file.columns if file.names_columns_once else None,
+        )
+        row_mapping.check_columns(file.columns, of_key_only=not file.names_columns_once)
+        cause = Cause(CauseKind.LOAD, self.load_id)
+        rows = iter(file)
+        number = 0
+        while chunk := list(islice(rows, _CHUNK_ROWS)):
+            if number % parts == part:
+                yield [(row, self._read(contract, one, cause)) for row, one in map_rows(chunk, row_mapping)]
+            number += 1
+
+    def _read(
+        self, contract: SourceContract, row: MappedRow | SameasError, cause: Cause
+    ) -> RecordCommand | SameasError:
+        if isinstance(row, SameasError):
+            return row
+        try:
+            return read_row(contract, row.key, row.to_body(), author=self.author, now=self.now, cause=cause)
+        except SameasError as refused:
+            return refused
+
+
+def _path(path: Any) -> Any:
+    return list(path) if isinstance(path, tuple) else path
