@@ -56,6 +56,7 @@ class Change:
     is_new_profile: bool = False
     moves: bool = False
     is_kept_older: bool = False  # an older version that was not recorded yet
+    is_remembered: bool = False  # the same content under a greater number or time
     judgement: JudgementFact | None = None
 
     @property

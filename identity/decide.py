@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from identity.model import Instant
 
-__all__ = ["Standing", "VersionFacts", "decide_standing"]
+__all__ = ["Standing", "VersionFacts", "decide_standing", "is_greater"]
 
 VersionFacts = tuple[int | None, Instant | None, bytes]
 """A version's number, its `effective_at` and the digest of its content."""
@@ -36,6 +36,13 @@ def decide_standing(stated: VersionFacts, held: VersionFacts) -> Standing:
     if rank < (_rank(held_number), _rank(held_effective_at)):
         return Standing.OLDER
     return Standing.SAME if digest == held_digest else Standing.NEWER
+
+
+def is_greater(stated: VersionFacts, held: VersionFacts) -> bool:
+    """Return whether the number of the stated version, or where there is none its time, is greater than that held."""
+    if stated[0] is not None:
+        return _rank(stated[0]) > _rank(held[0])
+    return held[0] is None and _rank(stated[1]) > _rank(held[1])
 
 
 def _rank(value: int | None) -> tuple[int, int]:

@@ -14,7 +14,8 @@ Elsewhere: the HTTP status of each category (`service.problems`); all codes in `
           - StatementRefused, EffectiveInFuture, KnownAtInFuture, KeyRefused, ContractRefused,
             JudgementRefused, SourceRetired, WithdrawalsRefused
         + Unavailable
-          - HorizonNotReached, StoreBusy, StoreUnreachable, StoreFull, StoreMigrating
+          - HorizonNotReached, StoreBusy, StoreUnreachable, StoreFull, StoreMigrating,
+            ExportUnwritable
         + StoreRefused          the store cannot be used safely as it is
         + InvariantBroken       a promise would be broken; nothing was committed
 """
@@ -30,6 +31,7 @@ __all__ = [
     "ContractRefused",
     "CustomerExists",
     "EffectiveInFuture",
+    "ExportUnwritable",
     "HorizonNotReached",
     "IdempotencyConflict",
     "IdentityError",
@@ -219,6 +221,12 @@ class StoreMigrating(Unavailable):
     """The store is being migrated, or its tables are older than this program."""
 
     code = "store_migrating"
+
+
+class ExportUnwritable(Unavailable):
+    """A file to export to cannot be written; what stood under its name is untouched."""
+
+    code = "export_unwritable"
 
 
 class StoreRefused(IdentityError):

@@ -33,7 +33,7 @@ from identity.model import (
 from identity.store_sql import tables
 from identity.store_sql.opening import SqlStore
 
-__all__ = ["AlternateRef", "CidView", "LookUp", "LookUpAnswer", "ResolvedCid"]
+__all__ = ["AlternateRef", "CidView", "LookUp", "LookUpAnswer", "ResolvedCid", "read_cid_states"]
 
 _WAIT_S: Final = 2.0
 _PAUSE_S: Final = 0.005
@@ -177,9 +177,7 @@ class LookUp:
         self, connection: Connection, rids: Collection[int]
     ) -> dict[int, tuple[Cid | None, KeyStatus]]:
         record = tables.record
-        rows = self._in_chunks(
-            connection, select(record.c.rid, record.c.cid, record.c.status), record.c.rid, rids
-        )
+        rows = _in_chunks(connection, select(record.c.rid, record.c.cid, record.c.status), record.c.rid, rids)
         return {rid: (cid, KeyStatus(status)) for rid, cid, status in rows}
 
     def _read_as_of(
@@ -200,7 +198,7 @@ class LookUp:
             query = query.where(history.c.valid_to == FOREVER)
         else:
             query = query.where(history.c.valid_from <= valid_at, history.c.valid_to > valid_at)
-        rows = self._in_chunks(connection, query, history.c.rid, rids)
+        rows = _in_chunks(connection, query, history.c.rid, rids)
         return {rid: (cid, KeyStatus(status)) for rid, cid, status in rows}
 
     # -- CIDs -------------------------------------------------------------------------------------------
@@ -209,7 +207,7 @@ class LookUp:
         """Return what a CID stands for now; raises CidUnknown for one never issued."""
         record = tables.record
         with self._store.read() as connection:
-            states = self._read_states(connection, [cid], None)
+            states = read_cid_states(connection, [cid], None)
             state = states.get(Cid(cid))
             if state is None:
                 raise CidUnknown("This CID was never issued here.")
@@ -227,7 +225,7 @@ class LookUp:
         """Return the status of each CID and the live CIDs it stands for, now or as believed at `known_at`."""
         horizon = self._reach(known_at, now)
         with self._store.read() as connection:
-            states = self._read_states(connection, cids, known_at)
+            states = read_cid_states(connection, cids, known_at)
         resolved = []
         for cid in cids:
             state = states.get(Cid(cid))
@@ -236,30 +234,6 @@ class LookUp:
             else:
                 resolved.append(ResolvedCid(cid, state[0], follow_successors(Cid(cid), states)))
         return resolved, horizon
-
-    def _read_states(
-        self, connection: Connection, cids: Iterable[str], known_at: Instant | None
-    ) -> dict[Cid, tuple[CidStatus, tuple[Cid, ...]]]:
-        """Return the state of these CIDs and of all that their successors lead to."""
-        table = tables.cid_state
-        query = select(table.c.cid, table.c.status, table.c.successors)
-        if known_at is None:
-            query = query.where(table.c.system_to == FOREVER)
-        else:
-            query = query.where(table.c.system_from <= known_at, table.c.system_to > known_at)
-        states: dict[Cid, tuple[CidStatus, tuple[Cid, ...]]] = {}
-        waiting = {cid for cid in cids if "\x00" not in cid}
-        seen: set[str] = set()
-        while waiting:
-            seen |= waiting
-            found = self._in_chunks(connection, query, table.c.cid, waiting)
-            waiting = set()
-            for cid, status, successors in found:
-                following = tuple(orjson.loads(successors)) if successors else ()
-                states[cid] = (CidStatus(status), following)
-                waiting.update(following)
-            waiting -= seen
-        return states
 
     # -- events -----------------------------------------------------------------------------------------
 
@@ -272,7 +246,7 @@ class LookUp:
                 .where(or_(event.c.cid == cid, event.c.previous_cid == cid))
                 .order_by(event.c.known_at, event.c.seq)
             ).all()
-            if not rows and Cid(cid) not in self._read_states(connection, [cid], None):
+            if not rows and Cid(cid) not in read_cid_states(connection, [cid], None):
                 raise CidUnknown("This CID was never issued here.")
         return [_as_event(row) for row in rows]
 
@@ -306,15 +280,38 @@ class LookUp:
             events = [one for one in events if one.source in sources]
         return events, cursor
 
-    @staticmethod
-    def _in_chunks(
-        connection: Connection, query: Select[Any], column: Any, values: Collection[Any]
-    ) -> list[Any]:
-        rows: list[Any] = []
-        ordered = sorted(values)
-        for start in range(0, len(ordered), _CHUNK):
-            rows.extend(connection.execute(query.where(column.in_(ordered[start : start + _CHUNK]))))
-        return rows
+
+def read_cid_states(
+    connection: Connection, cids: Iterable[str], known_at: Instant | None
+) -> dict[Cid, tuple[CidStatus, tuple[Cid, ...]]]:
+    """Return the state of these CIDs and of all that their successors lead to."""
+    table = tables.cid_state
+    query = select(table.c.cid, table.c.status, table.c.successors)
+    if known_at is None:
+        query = query.where(table.c.system_to == FOREVER)
+    else:
+        query = query.where(table.c.system_from <= known_at, table.c.system_to > known_at)
+    states: dict[Cid, tuple[CidStatus, tuple[Cid, ...]]] = {}
+    waiting = {cid for cid in cids if "\x00" not in cid}
+    seen: set[str] = set()
+    while waiting:
+        seen |= waiting
+        found = _in_chunks(connection, query, table.c.cid, waiting)
+        waiting = set()
+        for cid, status, successors in found:
+            following = tuple(orjson.loads(successors)) if successors else ()
+            states[cid] = (CidStatus(status), following)
+            waiting.update(following)
+        waiting -= seen
+    return states
+
+
+def _in_chunks(connection: Connection, query: Select[Any], column: Any, values: Collection[Any]) -> list[Any]:
+    rows: list[Any] = []
+    ordered = sorted(values)
+    for start in range(0, len(ordered), _CHUNK):
+        rows.extend(connection.execute(query.where(column.in_(ordered[start : start + _CHUNK]))))
+    return rows
 
 
 def _select_events() -> Select[Any]:

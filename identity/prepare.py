@@ -47,6 +47,7 @@ class PreparedCommand:
     profile_digest: bytes | None
     hashes: tuple[int, ...]
     warnings: tuple[tuple[str, str], ...]
+    reread_vid: int | None = None  # the stored version that is read again, under another contract
 
 
 class Preparer:

@@ -31,7 +31,7 @@ from matching.model import encode_profile
 __all__ = ["Settler"]
 
 _BATCH: Final = 100
-_BEAT_MAX_US: Final = 120_000_000
+_BEAT_MAX_US: Final = 900_000_000
 
 
 class Settler:
@@ -79,7 +79,10 @@ class Settler:
         seeds = Seeds(settled=settled, cause=Cause(CauseKind.LOAD, "settle"))
         if kind == "key":
             seeds = Seeds(
-                keys=frozenset(ids), settled=settled, cause=seeds.cause, holders_extra=self._count_kind("record") + 1
+                keys=frozenset(ids),
+                settled=settled,
+                cause=seeds.cause,
+                holders_extra=self._count_kind("record") + 1,
             )
         else:
             with self._store.inspect() as tx:
@@ -109,9 +112,11 @@ class Settler:
 
     def _take_over_broken_loads(self) -> None:
         """Make what a load that broke off left behind ordinary unsettled keys."""
-        if self._count_kind("load-key") == 0:
-            return
         load, table = tables.record_load, tables.unsettled
+        with self._store.read() as connection:
+            is_quiet = connection.scalar(select(load.c.id).where(load.c.state == "running").limit(1)) is None
+        if is_quiet and self._count_kind("load-key") == 0:
+            return
         with self._store.write() as tx:
             tx.lock_whole()
             running = tx.connection.execute(select(load).where(load.c.state == "running")).all()

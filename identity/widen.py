@@ -18,38 +18,40 @@ some component outgrows the limit.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
+from identity.judge import bindings
 from identity.region import Node, PartedComponent
 
 if TYPE_CHECKING:
-    from identity.attempt import Attempt, PartedGroup
-    from identity.judge import Bindings
+    from identity.attempt import Attempt
+    from identity.change import PartedGroup
+    from identity.model import RecordRef
 
 __all__ = ["widen_region"]
 
 
-def widen_region(
-    attempt: Attempt,
-    group: PartedGroup,
-    *,
-    evidence: Collection[tuple[int, int]],
-    binding: Bindings | None,
-    one_each: Sequence[str],
-) -> list[PartedComponent]:
+def widen_region(attempt: Attempt, group: PartedGroup) -> list[PartedComponent]:
     """Return the components of the region with their clusters; the region grows by what the searches meet.
 
     Raises:
         BeginAnew: a search met a component that is not locked; the next attempt locks it.
     """
-    search = _Search(attempt, group, evidence, binding)
-    components = search.decide()
+    components = _Search(attempt, group).decide()
+    ties = attempt.ties.load(group.nodes)
+    one_each = attempt.list_one_each(group.nodes)
+    attempt.census.read_profiles({node.pid for node in group.nodes})
     return [
         PartedComponent(
             level,
             attempt.partitioner.part(
-                nodes, attempt.scores, links=None, evidence=evidence, bindings=binding, one_each=one_each
+                nodes,
+                attempt.census.scores,
+                links=None,
+                evidence=ties.evidence,
+                bindings=ties.binding,
+                one_each=one_each,
             )[0].clusters,
         )
         for level, nodes in components
@@ -59,13 +61,7 @@ def widen_region(
 class _Search:
     """Searches from records of one group; remembers links of profiles and what is too large."""
 
-    def __init__(
-        self,
-        attempt: Attempt,
-        group: PartedGroup,
-        evidence: Collection[tuple[int, int]],
-        binding: Bindings | None,
-    ) -> None:
+    def __init__(self, attempt: Attempt, group: PartedGroup) -> None:
         self._attempt = attempt
         self._group = group
         self._thresholds = attempt.partitioner.model.link_thresholds_millibits
@@ -73,14 +69,14 @@ class _Search:
         self._nodes: dict[int, Node] = {node.rid: node for node in group.nodes}
         self._by_pid: dict[int, list[Node]] = {}
         self._links: dict[int, list[tuple[int, int]]] = {}
+        self._ties: dict[int, list[tuple[Node, int | None]]] = {}
         self._too_large: list[set[int]] = [set() for _ in self._thresholds]
-        self._ties: dict[int, list[tuple[int, int | None]]] = {}
         self._loaded_components = {row.component_id for row in group.rows_before}
-        self._tie_nodes(evidence, binding)
+        self._moved = {change.rid for change in attempt.changes if change.moves}
 
     def decide(self) -> list[tuple[int, list[Node]]]:
         """Return (level, nodes) of every component of the group and of all that they touch."""
-        decided: dict[int, int] = {}
+        decided: set[int] = set()
         components: list[tuple[int, list[Node]]] = []
         waiting = sorted(self._nodes)
         while waiting:
@@ -88,25 +84,29 @@ class _Search:
             if rid in decided:
                 continue
             level, met = self._decide_one(rid)
-            for other in met:
-                decided[other] = len(components)
+            decided |= met
+            for other in sorted(met):
                 waiting.extend(self._load_mates(self._nodes[other]))
             components.append((level, [self._nodes[other] for other in sorted(met)]))
-        self._group.nodes[:] = [self._nodes[rid] for rid in sorted(decided)]
+        group = self._group
+        group.nodes[:] = [self._nodes[rid] for rid in sorted(decided)]
+        # Components that a search met on its way, and did not have to decide, stay as they are.
+        group.rows_before[:] = [
+            row for row in group.rows_before if row.rid in decided or row.rid in self._moved
+        ]
         return components
 
     def _decide_one(self, rid: int) -> tuple[int, set[int]]:
         for level, threshold in enumerate(self._thresholds):
-            met, is_too_large = self._search(rid, level, threshold)
+            met, is_too_large = self._search(rid, threshold, known=self._too_large[level])
             if not is_too_large:
                 return level, met
             self._too_large[level] |= met
-        met, _ = self._search(rid, len(self._thresholds), None)
+        met, _ = self._search(rid, None, known=())
         return len(self._thresholds), met
 
-    def _search(self, rid: int, level: int, threshold: int | None) -> tuple[set[int], bool]:
+    def _search(self, rid: int, threshold: int | None, *, known: Collection[int]) -> tuple[set[int], bool]:
         """Return what a search meets, and whether it met too many; without a threshold judgements alone lead on."""
-        known = self._too_large[level] if threshold is not None else ()
         met = {rid}
         pids: set[int] = set()
         waiting = [rid]
@@ -129,45 +129,73 @@ class _Search:
             for pid, weight in self._find_links(node.pid):
                 if weight >= threshold:
                     found.extend(self._records(pid))
-        for rid, tie in self._ties.get(node.rid, ()):
-            if tie is None or (threshold is not None and tie >= threshold):
-                found.append(self._nodes[rid])
+        if node.is_tied:
+            for other, weight_or_none in self._find_ties(node):
+                if weight_or_none is None or (threshold is not None and weight_or_none >= threshold):
+                    found.append(other)
         return found
 
     def _find_links(self, pid: int) -> list[tuple[int, int]]:
         links = self._links.get(pid)
         if links is None:
-            attempt = self._attempt
-            weighed = ((other, attempt.scores.weigh(pid, other)) for other in attempt.find_holders(pid))
+            census = self._attempt.census
+            holders = census.find_holders(pid)
+            weighed = ((other, census.scores.weigh(pid, other)) for other in holders)
             links = [(other, weight) for other, weight in weighed if weight >= self._thresholds[0]]
             self._links[pid] = links
         return links
 
+    def _find_ties(self, node: Node) -> list[tuple[Node, int | None]]:
+        """Return the records that a tie leads to, with the weight of evidence; a judgement has none."""
+        ties = self._ties.get(node.rid)
+        if ties is None:
+            census, model = self._attempt.census, self._attempt.partitioner.model
+            named, facts = self._attempt.ties.find_tied(node)
+            judged = {ref for fact in facts for ref in (*fact.left, *fact.right)}
+            nodes = self._load_records(named | judged)
+            census.read_profiles({node.pid, *(nodes[ref].pid for ref in named if ref in nodes)})
+            ties = [
+                (nodes[ref], census.scores.weigh(node.pid, nodes[ref].pid) + model.same_as_millibits)
+                for ref in named
+                if ref in nodes
+            ]
+            for joined in bindings(facts, nodes.keys() | {node.ref}).joined:
+                if node.ref in joined:
+                    ties.extend((nodes[ref], None) for ref in joined if ref != node.ref)
+            self._ties[node.rid] = ties
+        return ties
+
+    def _load_records(self, refs: Iterable[RecordRef]) -> dict[RecordRef, Node]:
+        """Return the nodes of those of the records that are live after the batch."""
+        wanted = set(refs)
+        rows = self._attempt.tx.read_records(wanted)
+        self._load_components(
+            {
+                row.component_id
+                for row in rows.values()
+                if row.rid not in self._moved and row.component_id is not None
+            }
+        )
+        return {node.ref: node for node in self._nodes.values() if node.ref in wanted}
+
     def _records(self, pid: int) -> list[Node]:
         nodes = self._by_pid.get(pid)
         if nodes is None:
-            changed = {change.rid for change in self._attempt.changes if change.applies}
             places = self._attempt.tx.read_components_of_profiles([pid])
-            component_ids = {component_id for _, component_id in places}
-            self._load_components(component_ids)
-            nodes = [
-                node
-                for node in self._nodes.values()
-                if node.pid == pid and (node.prepared is not None or node.rid not in changed)
-            ]
-            self._by_pid[pid] = nodes
+            self._load_components({component_id for _, component_id in places})
+            nodes = self._by_pid[pid] = [node for node in self._nodes.values() if node.pid == pid]
         return nodes
 
     def _load_mates(self, node: Node) -> list[int]:
         """Load the records that shared the node's component before; return their rids."""
         if node.row is None or node.row.component_id is None:
             return []
-        self._load_components({node.row.component_id})
         component_id = node.row.component_id
+        self._load_components({component_id})
         return [
             other.rid
             for other in self._nodes.values()
-            if other.row and other.row.component_id == component_id
+            if other.row is not None and other.row.component_id == component_id
         ]
 
     def _load_components(self, component_ids: Collection[int]) -> None:
@@ -176,25 +204,8 @@ class _Search:
             return
         self._attempt.require_locked(missing)
         self._loaded_components |= missing
-        moved = {change.rid for change in self._attempt.changes if change.moves}
         for row in self._attempt.tx.read_members(missing):
             self._group.rows_before.append(row)
-            if row.rid not in moved and row.pid is not None:
+            if row.rid not in self._moved and row.pid is not None:
                 self._nodes[row.rid] = Node(row.rid, row.ref, row.pid, row, is_tied=row.is_tied)
                 self._by_pid.pop(row.pid, None)
-
-    def _tie_nodes(self, evidence: Collection[tuple[int, int]], binding: Bindings | None) -> None:
-        bonus = self._attempt.partitioner.model.same_as_millibits
-        for one, other in evidence:
-            if one in self._nodes and other in self._nodes:
-                weight = self._attempt.scores.weigh(self._nodes[one].pid, self._nodes[other].pid) + bonus
-                self._ties.setdefault(one, []).append((other, weight))
-                self._ties.setdefault(other, []).append((one, weight))
-        if binding is None:
-            return
-        by_ref = {node.ref: node.rid for node in self._nodes.values()}
-        for joined in binding.joined:
-            rids = sorted(by_ref[ref] for ref in joined if ref in by_ref)
-            for rid in rids[1:]:
-                self._ties.setdefault(rids[0], []).append((rid, None))
-                self._ties.setdefault(rid, []).append((rids[0], None))

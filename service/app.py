@@ -23,10 +23,10 @@ from typing import Final
 
 import orjson
 from fastapi import FastAPI
-from identity.store_sql.key_reader import make_key_reader
 
 from identity.api import add_identity_routes
 from identity.api.doors import Order
+from identity.store_sql.key_reader import make_key_reader
 from identity.store_sql.opening import SqlStore
 from matching.errors import SameasError
 from service.access import Access

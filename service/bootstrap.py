@@ -7,9 +7,10 @@ Elsewhere: the HTTP application (`service.app`), the command line (`service.cli`
 
 from __future__ import annotations
 
-from identity.service import Identity
 from sqlalchemy import URL
 
+from identity.errors import StoreMigrating
+from identity.service import Identity
 from identity.store_sql.migrate import migrate_store
 from identity.store_sql.opening import SqlStore, open_store, store_url
 from service.clock import CidSource, SystemClock
@@ -37,10 +38,15 @@ def open_settled_store(settings: Settings) -> SqlStore:
     """Open the store; the embedded one is migrated first, any other only by `sameas migrate`."""
     prepare_data_dir(settings)
     url = url_of(settings)
-    if settings.is_embedded:
-        migrate_store(url)
-    key = settings.store_key
-    return open_store(url, store_key=None if key is None else bytes.fromhex(key.get_secret_value()))
+    key = None if settings.store_key is None else bytes.fromhex(settings.store_key.get_secret_value())
+    try:
+        return open_store(url, store_key=key)
+    except StoreMigrating:
+        if not settings.is_embedded:
+            raise
+    # Only now: migrating takes the store alone, and most starts find it migrated.
+    migrate_store(url)
+    return open_store(url, store_key=key)
 
 
 def build_identity(store: SqlStore) -> Identity:

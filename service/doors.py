@@ -12,14 +12,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from identity.service import Identity
-from identity.store_sql.key_reader import KeyReader
 from starlette.requests import Request
 from starlette.responses import Response
 
 from identity.api.doors import Order, OrderAnswer
 from identity.contract import SourceContract
 from identity.model import Cid, Instant, KeyStatus, RecordRef
+from identity.service import Identity
+from identity.store_sql.key_reader import KeyReader
 from service.clock import SystemClock
 from service.record_stream import RecordStream
 from service.resolvers.pool import ResolverPool

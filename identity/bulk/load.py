@@ -48,7 +48,6 @@ from identity.model import (
     SameAs,
 )
 from identity.store_sql import tables
-from matching.errors import SameasError
 
 if TYPE_CHECKING:
     from identity.contract import SourceContract
@@ -167,16 +166,9 @@ class _Load:
         done = set(new).difference(left)
         rest = [at for at in range(rows.count) if at not in done]
         self._resolve_rest(rows, rest, stored)
-        for start in range(0, len(withdrawals), _BATCH):
-            self._resolve(
-                [
-                    RecordCommand(
-                        RecordRef(self._request.source, key), None, author=self._request.author, cause=self._cause,
-                        version=None if version is None else version + 1, effective_at=effective_at,
-                    )
-                    for key, version, effective_at in withdrawals[start : start + _BATCH]
-                ]
-            )  # fmt: skip
+        commands = [(0, self._withdrawal(*one)) for one in withdrawals]
+        for start in range(0, len(commands), _BATCH):
+            self._resolve(commands[start : start + _BATCH])
         self._settle()
         return self._report
 
@@ -235,10 +227,22 @@ class _Load:
             )
         return absent
 
+    def _withdrawal(self, key: str, version: int | None, effective_at: Instant | None) -> RecordCommand:
+        """Return the withdrawal of a record that a snapshot lacks: newer than what is held, whatever that is."""
+        return RecordCommand(
+            RecordRef(self._request.source, key),
+            None,
+            version=None if version is None else version + 1,
+            effective_at=effective_at,
+            author=self._request.author,
+            cause=self._cause,
+        )
+
     # -- step 3 -----------------------------------------------------------------------------------------
 
     def _load_new(self, rows: _Rows, positions: list[int]) -> list[int]:
         """Store new records in bulk; return the positions left to be resolved one by one."""
+        self._begin()
         new = self._gather(rows, positions)
         stored = self._read_stored_holders(new)
         partitioner = self._identity.resolver.partitioner
@@ -255,7 +259,7 @@ class _Load:
                 temp_dir=Path(folder),
             )
         self._report.candidates = foreseen.candidate_count
-        self._begin(new, stored)
+        self._note_crossing(new, stored)
         writer = SliceWriter(
             self._store,
             new,
@@ -320,46 +324,53 @@ class _Load:
                 stored.profiles.update(tx.read_profiles(wanted[start : start + 20_000]))
         return stored
 
-    def _begin(self, new: NewRecords, stored: StoredHolders) -> None:
-        """Mark the load as running, and note what is unsettled until it has ended."""
+    def _begin(self) -> None:
+        """Mark the load as running, once no other is; from now on live writes note what they touch."""
+        while not self._try_begin():
+            self._identity.settle_some(limit=0)  # takes over a load that broke off
+            time.sleep(_WAIT_S)
+
+    def _try_begin(self) -> bool:
+        load = tables.record_load
+        now = self._clock()
+        with self._store.write() as tx:
+            tx.lock_whole()
+            if tx.is_load_running():
+                return False
+            tx.connection.execute(
+                insert(load).values(
+                    id=self._request.load_id,
+                    source=self._request.source,
+                    author=self._request.author,
+                    started_at=now,
+                    state="running",
+                    holder=f"{socket.gethostname()}:{os.getpid()}",
+                    beat_at=now,
+                )
+            )
+        return True
+
+    def _note_crossing(self, new: NewRecords, stored: StoredHolders) -> None:
+        """Note what is unsettled if the load breaks off, and what the load itself unsettles."""
         limit = self._identity.resolver.model.holders_max
         counts: Counter[int] = Counter(key for hashes in new.hashes for key in hashes)
         crossing = [key for key, count in counts.items() if count + stored.counts.get(key, 0) > limit]
         pids = {pid for key in crossing for pid in stored.pids.get(key, ())}
-        while self._is_other_running():
-            time.sleep(_WAIT_S)
         with self._store.write() as tx:
             tx.lock_whole()
-            tx.connection.execute(
-                insert(tables.record_load).values(
-                    id=self._request.load_id,
-                    source=self._request.source,
-                    author=self._request.author,
-                    started_at=self._clock(),
-                    state="running",
-                    holder=f"{socket.gethostname()}:{os.getpid()}",
-                    beat_at=self._clock(),
-                )
-            )
             tx.insert_rows("unsettled", [("load-key", key) for key in crossing])
             holders = tx.read_records_of_profiles(pids) if pids else []
             tx.add_unsettled([("record", row.rid) for row in holders])
-
-    def _is_other_running(self) -> bool:
-        """True while another load stores what it foresaw; one that broke off is taken over first."""
-        self._identity.settle_some(limit=0)
-        load = tables.record_load
-        with self._store.read() as connection:
-            return connection.scalar(select(load.c.id).where(load.c.state == "running").limit(1)) is not None
 
     # -- steps 4 and 5 ----------------------------------------------------------------------------------
 
     def _resolve_rest(
         self, rows: _Rows, rest: Sequence[int], stored: dict[str, tuple[bytes, int | None, str]]
     ) -> None:
-        batch: list[RecordCommand] = []
+        batch: list[tuple[int, RecordCommand]] = []
         digests = rows.table["digest"].to_pylist() if rest else []
         versions = rows.table["version"].to_pylist() if rest else []
+        numbers = rows.table["row"].to_pylist() if rest else []
         seen: set[str] = set()
         for done, at in enumerate(rest, 1):
             key = rows.keys[at]
@@ -369,7 +380,7 @@ class _Load:
             if is_first and held is not None and held[:2] == (digests[at], versions[at]):
                 self._report.outcomes[Outcome.UNCHANGED.value] += 1
             else:
-                batch.append(self._command(rows, at))
+                batch.append((numbers[at], self._command(rows, at)))
             if len(batch) == _BATCH:
                 self._resolve(batch)
                 batch = []
@@ -394,25 +405,18 @@ class _Load:
             cause=self._cause,
         )
 
-    def _resolve(self, batch: list[RecordCommand]) -> None:
-        for answer in self._identity.resolve(batch):
+    def _resolve(self, batch: list[tuple[int, RecordCommand]]) -> None:
+        answers = self._identity.resolve([command for _, command in batch])
+        for (row, _), answer in zip(batch, answers, strict=True):
             if isinstance(answer, RecordAnswer):
                 self._report.outcomes[answer.outcome.value] += 1
                 self._report.customers_issued += answer.outcome is Outcome.ISSUED
             else:
                 self._report.rejected += 1
-                self._request.on_error((0, answer.code, answer.detail))
+                self._request.on_error((row, answer.code, answer.detail))
 
     def _settle(self) -> None:
-        load, unsettled = tables.record_load, tables.unsettled
-        with self._store.write() as tx:
-            tx.lock_whole()
-            tx.connection.execute(
-                update(load)
-                .where(load.c.id == self._request.load_id)
-                .values(state="done", ended_at=self._clock())
-            )
-            tx.connection.execute(delete(unsettled).where(unsettled.c.kind == "load-key"))
+        self._set_state("done")
         total = self._identity.unsettled()
         left = total
         while left:

@@ -14,8 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sqlalchemy import select
+
+from identity.errors import StoreBusy
 from identity.model import FOREVER, Cause, Cid, CidStatus, EventType, Instant, KeyStatus, RecordRef
 from identity.store import Row
+from identity.store_sql import tables
 from identity.store_sql.sealing import Sealer
 
 if TYPE_CHECKING:
@@ -115,6 +119,7 @@ class SliceWriter:
         try:
             with self._store.write() as tx:
                 tx.lock_whole()
+                self._require_running(tx)
                 taken = self._find_taken(tx, statements)
                 kept = [one for one in batch if taken.isdisjoint(at for cluster in one[1] for at in cluster)]
                 left = (
@@ -132,6 +137,12 @@ class SliceWriter:
         finally:
             self._rows = {}
         return customers, left
+
+    def _require_running(self, tx: SqlTransaction) -> None:
+        load = tables.record_load
+        state = tx.connection.scalar(select(load.c.state).where(load.c.id == self._load_id))
+        if state != "running":
+            raise StoreBusy("This load was taken for broken off by another process; run it again.")
 
     def _seal(self, statements: dict[int, StoredStatement]) -> dict[int, tuple[bytes, bytes, bytes]]:
         """Return (wrapped data key, sealed statement, sealed profile) of each record, outside the lock."""

@@ -117,7 +117,7 @@ def evaluate(
         print_document({**counts, "true_customers": result.customer_count, **measures})
         return
     typer.echo(
-        f"{result.record_count} records are {result.cluster_count} customers, in truth {result.customer_count}"
+        f"{result.record_count} records: {result.cluster_count} customers, in truth {result.customer_count}"
     )
     print_table(
         ("", "precision", "recall", "F1"),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from identity.statement import format_instant
 from service.cli.session import open_store_of, os_author, read_settings
 from service.cli.show import AsJson, print_document, print_table
-from service.keys import SCOPES, ApiKeys
+
+if TYPE_CHECKING:
+    from service.keys import ApiKeys
 
 __all__ = ["key_app"]
 
@@ -21,7 +23,7 @@ key_app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys
 @key_app.command("create")
 def create(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
-    scope: Annotated[list[str], typer.Option(help=f"{', '.join(SCOPES)}; may be repeated.")],
+    scope: Annotated[list[str], typer.Option(help="read, write, steward or admin; may be repeated.")],
     source: Annotated[
         list[str] | None, typer.Option(help="Bind the key to this source; may be repeated.")
     ] = None,
@@ -76,6 +78,7 @@ def revoke(key_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
 @contextmanager
 def _open_keys() -> Iterator[ApiKeys]:
     from service.clock import SystemClock
+    from service.keys import ApiKeys
 
     with open_store_of(read_settings()) as store:
         yield ApiKeys(store.engine, SystemClock().now)

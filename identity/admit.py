@@ -1,0 +1,260 @@
+"""Lock the records of a batch, decide which statements change anything, and give ids to what is new.
+
+The steps, in the order that makes two writers see each other:
+ 1. read what is held, unlocked, to know which blocking keys the old versions had and who is named;
+ 2. lock the names of the records and of who is judged with them, and all old and new blocking keys, sorted;
+ 3. read again in a new statement; begin anew if a key or a name came in that is not locked;
+ 4. decide what each statement is beside what is held; refuse what contradicts judgements in force;
+ 5. find the pid of each new profile, or give one.
+
+Invariant: what is decided here stands under the locks of step 2; where a record stands in the crosswalk is
+read once more under the locks of the components (`identity.attempt`).
+Elsewhere: the standing of a version (`identity.decide`), judgements (`identity.judge`, `identity.ties`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from identity.census import Census
+from identity.change import BeginAnew, Change, Seeds
+from identity.decide import Standing, decide_standing, is_greater
+from identity.errors import CidUnknown, JudgementConflict, JudgementUnknown, RecordUnknown, VersionConflict
+from identity.judge import JudgementFact, check_judgement
+from identity.model import CidTarget, JudgementClass, RecordRef, Verdict
+from identity.prepare import Hasher, PreparedCommand
+from identity.store import RecordRow, WriteTransaction
+from identity.ties import Ties
+from matching.model import encode_profile
+
+__all__ = ["Admission"]
+
+
+class Admission:
+    """Admits the commands of one transaction."""
+
+    def __init__(
+        self, tx: WriteTransaction, *, hasher: Hasher, census: Census, ties: Ties, is_exclusive: bool
+    ) -> None:
+        self._tx = tx
+        self._hasher = hasher
+        self._census = census
+        self._ties = ties
+        self._is_exclusive = is_exclusive
+        self._targets: dict[RecordRef, RecordRef | None] = {}
+
+    def admit(
+        self, prepared: Sequence[PreparedCommand], seeds: Seeds, changes: list[Change]
+    ) -> dict[RecordRef, RecordRow]:
+        """Fill `changes` with one for each command; return the records held of them and of the seeds."""
+        held = self._lock(prepared, seeds)
+        self._admit_judgements(seeds, held)
+        changes.extend(self._decide(one, held.get(one.command.ref)) for one in prepared)
+        self._admit_stated_judgements(changes)
+        self._give_ids(changes)
+        return held
+
+    # -- locks ------------------------------------------------------------------------------------------
+
+    def _lock(self, prepared: Sequence[PreparedCommand], seeds: Seeds) -> dict[RecordRef, RecordRow]:
+        tx = self._tx
+        if seeds.judges or any(
+            one.command.same_as is not None and one.contract.same_as_is_judgement for one in prepared
+        ):
+            tx.lock_judgements()
+        refs = [one.command.ref for one in prepared]
+        refs.extend(seeds.refs)
+        held = tx.read_records(refs)
+        wanted = self._list_locks(prepared, seeds, held)
+        tx.lock(sorted(wanted))
+        if not self._is_exclusive:
+            held = tx.read_records(refs)
+            if not wanted.issuperset(self._list_locks(prepared, seeds, held)):
+                raise BeginAnew
+        return held
+
+    def _list_locks(
+        self, prepared: Sequence[PreparedCommand], seeds: Seeds, held: Mapping[RecordRef, RecordRow]
+    ) -> set[int]:
+        ref_hash = self._hasher.ref_hash
+        wanted = set(seeds.keys)
+        refs = {one.command.ref for one in prepared} | seeds.refs
+        wanted.update(ref_hash(ref) for ref in refs)
+        wanted.update(ref_hash(ref) for ref in self._ties.read_names(refs))
+        old_pids: set[int] = set()
+        for one in prepared:
+            wanted.update(one.hashes or _profile_lock(one.profile_digest))
+            target = self._targets[one.command.ref] = self._find_target(one)
+            if target is not None:
+                wanted.add(ref_hash(target))
+            row = held.get(one.command.ref)
+            if row is not None and row.pid is not None:
+                if bytes(row.digest) != one.digest or row.contract_version != one.contract.version:
+                    old_pids.add(row.pid)
+        for pid, (source, profile) in self._census.read_profiles(old_pids).items():
+            wanted.update(
+                self._census.keys_of(pid)
+                or _profile_lock(self._hasher.digest(source.encode(), encode_profile(profile)))
+            )
+        return wanted
+
+    def _find_target(self, one: PreparedCommand) -> RecordRef | None:
+        same_as = one.command.same_as
+        return self._find_bearer(same_as) if isinstance(same_as, CidTarget) else same_as
+
+    def _find_bearer(self, target: CidTarget) -> RecordRef | None:
+        """Return the smallest live record of the CID, or of what it stands for now."""
+        waiting, seen = [target.cid], set()
+        while waiting:
+            cid = waiting.pop(0)
+            if cid in seen:
+                continue
+            seen.add(cid)
+            ref = self._tx.find_smallest_live_record(cid)
+            if ref is not None:
+                return ref
+            row = self._tx.read_cids([cid]).get(cid)
+            if row is not None:
+                waiting.extend(row.successors)
+        return None
+
+    # -- decisions --------------------------------------------------------------------------------------
+
+    def _admit_judgements(self, seeds: Seeds, held: Mapping[RecordRef, RecordRow]) -> None:
+        """Refuse a steward's judgement that names no record or contradicts others, and a second withdrawal."""
+        withdrawn = seeds.withdrawn_judgements
+        if withdrawn and len(self._tx.read_judgements(withdrawn)) < len(withdrawn):
+            raise JudgementUnknown("No judgement in force has this id.")
+        for fact in seeds.new_facts:
+            refs = (*fact.left, *fact.right)
+            if any(ref not in held for ref in refs):
+                raise RecordUnknown("The judgement names a record that no source ever stated.")
+            in_force = [other for other in self._ties.load_facts(refs) if other.id != fact.id]
+            admission = check_judgement(fact, in_force)
+            if admission.conflicts:
+                raise JudgementConflict(
+                    f"The judgement contradicts judgements in force: {', '.join(admission.conflicts)}. "
+                    "Withdraw those first, or leave the records as they are."
+                )
+
+    def _decide(self, one: PreparedCommand, row: RecordRow | None) -> Change:
+        change = Change(one, row, None, rid=row.rid if row else 0)
+        command = one.command
+        if row is None:
+            if command.is_withdrawal and command.version is None and command.effective_at is None:
+                change.error = RecordUnknown(
+                    f"Source {one.contract.name} never stated this record, so there is nothing to withdraw; "
+                    "give a version or an effective_at to keep a later, older statement out."
+                )
+            change.standing = Standing.NEWER
+        elif one.reread_vid is not None:
+            change.standing = Standing.NEWER if one.reread_vid == row.vid else Standing.SAME
+        else:
+            stated = (command.version, command.effective_at, one.digest)
+            change.standing = decide_standing(stated, (row.version, row.effective_at, bytes(row.digest)))
+            is_read_otherwise = row.contract_version != one.contract.version and not command.is_withdrawal
+            if change.standing is Standing.SAME and is_read_otherwise:
+                change.standing = Standing.NEWER
+            elif change.standing is Standing.SAME:
+                change.is_remembered = is_greater(stated, (row.version, row.effective_at, b""))
+            elif change.standing is Standing.OLDER:
+                self._decide_older(change, row)
+            if change.standing is Standing.CONFLICT:
+                change.error = VersionConflict(
+                    f"Version {command.version} of this record of source {one.contract.name} is recorded with "
+                    "other content. Send the changed content with a higher version."
+                )
+        if change.applies:
+            self._find_stated_target(change)
+        return change
+
+    def _decide_older(self, change: Change, row: RecordRow) -> None:
+        command = change.prepared.command
+        stated = (command.version, command.effective_at, change.prepared.digest)
+        change.is_kept_older = True
+        for kept in self._tx.list_version_facts(row.rid):
+            if command.version is not None and kept[0] == command.version:
+                change.is_kept_older = False
+                if kept[2] != change.prepared.digest:
+                    change.standing = Standing.CONFLICT
+            elif kept == stated:
+                change.is_kept_older = False
+
+    def _find_stated_target(self, change: Change) -> None:
+        target = self._targets[change.ref]
+        if change.prepared.command.same_as is None or target == change.ref:
+            return
+        if target is None:
+            change.error = CidUnknown("same_as names a CID that no live record bears; name a record instead.")
+        change.target = target
+
+    def _admit_stated_judgements(self, changes: Sequence[Change]) -> None:
+        """Turn the `same_as` of trusted sources into judgements, or refuse the statement.
+
+        A record's new version ends the judgement that its old one stated, in the order of the batch.
+        """
+        tied = [change.rid for change in changes if change.applies and change.row and change.row.is_tied]
+        stated: dict[int | None, set[str]] = {}
+        for row in self._tx.read_judgements_stated_by(tied):
+            stated.setdefault(row.stated_by_rid, set()).add(row.id)
+        for number, change in enumerate(changes):
+            if not change.applies:
+                continue
+            own = stated.get(change.rid, set()) if change.rid else set()
+            if change.target is not None and change.prepared.contract.same_as_is_judgement:
+                fact = JudgementFact(
+                    f"same_as in this batch ({number + 1})",
+                    Verdict.SAME,
+                    JudgementClass.STEWARD,
+                    (change.ref,),
+                    (change.target,),
+                    f"source:{change.prepared.contract.name}",
+                    "same_as",
+                )
+                facts = self._ties.load_facts((change.ref, change.target))
+                admission = check_judgement(fact, [other for other in facts if other.id not in own])
+                if admission.conflicts:
+                    change.error = JudgementConflict(
+                        f"same_as contradicts judgements in force: {', '.join(admission.conflicts)}. "
+                        "Withdraw those first, or leave same_as out."
+                    )
+                    continue
+                change.judgement = fact
+            self._ties.ended |= own
+
+    # -- ids --------------------------------------------------------------------------------------------
+
+    def _give_ids(self, changes: Sequence[Change]) -> None:
+        kept = [one for one in changes if one.applies or one.is_kept_older or one.is_remembered]
+        if not kept:
+            return
+        applying = [change for change in kept if change.applies]
+        digests = {digest: one for one in applying if (digest := one.prepared.profile_digest) is not None}
+        found = {bytes(digest): pid for digest, pid in self._tx.find_pids(list(digests)).items()}
+        ids = iter(self._tx.new_ids(2 * len(kept) + len(digests) - len(found)))
+        for digest, change in digests.items():
+            if digest not in found:
+                found[digest] = next(ids)
+                change.is_new_profile = True
+                self._census.fresh.add(found[digest])
+        for change in kept:
+            if change.row is None:
+                change.rid = next(ids)
+            change.vid = next(ids)
+            if change.judgement is not None:
+                change.judgement = replace(change.judgement, id=f"same_as-{change.vid}")
+        for change in applying:
+            one = change.prepared
+            if one.profile_digest is not None and one.profile is not None:
+                change.pid = found[one.profile_digest]
+                self._census.profiles[change.pid] = (change.ref.source, one.profile)
+                self._census.hashes[change.pid] = one.hashes
+            old_pid = change.row.pid if change.row else None
+            had_tie = change.row is not None and change.row.is_tied
+            change.moves = change.pid != old_pid or change.target is not None or had_tie
+
+
+def _profile_lock(digest: bytes | None) -> tuple[int, ...]:
+    """Return what a profile without blocking keys is locked by."""
+    return () if digest is None else (int.from_bytes(digest[:8], "big", signed=True),)

@@ -1,0 +1,137 @@
+"""Count who holds the blocking keys that a batch touches, before it and after, and find its candidates.
+
+Invariant: a key is usable while at most `holders_max` distinct profiles of current records hold it. What
+is counted for the keys of the batch is counted under their locks; other keys are read as they stand,
+and who lets one of those cross the limit has to lock the components of all its holders.
+Elsewhere: the keys of a profile (`matching.block`), weights (`identity.region`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+
+from identity.change import BeginAnew, Change
+from identity.prepare import Preparer
+from identity.region import PairScores, Partitioner, ProfileLink, pair_of
+from identity.store import SourcedProfile, WriteTransaction
+
+__all__ = ["Census"]
+
+
+class Census:
+    """The profiles and blocking keys of one transaction."""
+
+    def __init__(self, tx: WriteTransaction, *, preparer: Preparer, partitioner: Partitioner) -> None:
+        self.profiles: dict[int, SourcedProfile] = {}
+        self.hashes: dict[int, tuple[int, ...]] = {}
+        self.fresh: set[int] = set()  # profiles that the batch brings
+        self.vanished: set[int] = set()  # profiles that no record holds any more
+        self.crossed: set[int] = set()  # stored profiles that hold a key that crossed the limit
+        self.counters: Counter[str] = Counter()
+        self.scores: PairScores = partitioner.open_scores(self.profiles, fresh=self.fresh)
+        self._tx = tx
+        self._blocker = preparer.blocker
+        self._link_min = partitioner.link_min
+        self._holders_max = partitioner.model.holders_max
+        self._before: dict[int, Collection[int]] = {}
+        self._after: dict[int, Collection[int]] = {}
+
+    def read_profiles(self, pids: Collection[int]) -> dict[int, SourcedProfile]:
+        """Return stored profiles; begins anew when one went meanwhile."""
+        missing = [pid for pid in pids if pid not in self.profiles]
+        if missing:
+            read = self._tx.read_profiles(missing)
+            if len(read) < len(missing):
+                raise BeginAnew
+            self.profiles.update(read)
+        return {pid: self.profiles[pid] for pid in pids}
+
+    def keys_of(self, pid: int) -> tuple[int, ...]:
+        """Return the blocking keys of a profile."""
+        keys = self.hashes.get(pid)
+        if keys is None:
+            keys = self.hashes[pid] = self._blocker(self.read_profiles([pid])[pid][1])
+        return keys
+
+    def take(self, moving: Sequence[Change], *, seeds: Collection[int]) -> None:
+        """Count the holders of every key of the moving records; `seeds` are further keys to look at."""
+        joining = {change.pid for change in moving if change.pid is not None}
+        self.vanished = self._find_vanished(moving)
+        keys = set(seeds)
+        for pid in joining | self.vanished:
+            keys.update(self.keys_of(pid))
+        limit = self._holders_max
+        # Enough to tell at most `limit` from more, after as many as can go have gone.
+        before = self._tx.read_holders(keys, limit=limit + 1 + len(self.vanished))
+        after: dict[int, Collection[int]] = {key: before.get(key, ()) for key in keys}
+        for pid in self.vanished:
+            for key in self.keys_of(pid):
+                after[key] = set(after[key]) - {pid}
+        for pid in self.fresh:
+            for key in self.keys_of(pid):
+                after[key] = {*after[key], pid}
+        crossed = [key for key in keys if (len(before.get(key, ())) <= limit) != (len(after[key]) <= limit)]
+        self._before = {key: before.get(key, ()) for key in keys}
+        self._after = after
+        self.crossed = {pid for key in (*crossed, *seeds) for pid in (*before.get(key, ()), *after[key])}
+        self.crossed -= self.fresh
+        self.counters["keys"] += len(keys)
+        self.counters["keys_crossed"] += len(crossed)
+        self.counters["keys_unusable"] += sum(len(holders) > limit for holders in after.values())
+
+    def link(self, moving: Sequence[Change]) -> list[ProfileLink]:
+        """Score every moving profile against its candidates; return the links."""
+        candidates: dict[int, set[int]] = {}
+        for pid in {change.pid for change in moving if change.pid is not None}:
+            candidates[pid] = {
+                other
+                for key in self.keys_of(pid)
+                if len(holders := self._after[key]) <= self._holders_max
+                for other in holders
+            }
+        self.read_profiles({pid for found in candidates.values() for pid in found})
+        weigh = self.scores.weigh
+        links = {
+            pair_of(pid, other): weight
+            for pid, found in candidates.items()
+            for other in found
+            if (weight := weigh(pid, other)) >= self._link_min
+        }
+        self.counters["candidates"] += sum(len(found - {pid}) for pid, found in candidates.items())
+        return [ProfileLink(left, right, weight) for (left, right), weight in links.items()]
+
+    def find_left_behind(self, pid: int) -> set[int]:
+        """Return the profiles that a vanished profile linked to before the batch."""
+        others = {
+            other
+            for key in self.keys_of(pid)
+            if len(holders := self._before[key]) <= self._holders_max
+            for other in holders
+        }
+        self.read_profiles({pid, *others})
+        return {other for other in others - {pid} if self.scores.weigh(pid, other) >= self._link_min}
+
+    def find_usable_keys(self, pids: Iterable[int]) -> tuple[dict[int, tuple[int, ...]], set[int]]:
+        """Return the blocking keys of these profiles, and which of them are usable after the batch."""
+        keys = {pid: self.keys_of(pid) for pid in pids}
+        wanted = {key for hashes in keys.values() for key in hashes}
+        unread = wanted - self._after.keys()
+        if unread:
+            read = self._tx.read_holders(unread, limit=self._holders_max + 1)
+            self._after.update((key, read.get(key, ())) for key in unread)
+        return keys, {key for key in wanted if len(self._after[key]) <= self._holders_max}
+
+    def find_holders(self, pid: int) -> set[int]:
+        """Return the profiles that share a usable key with this one after the batch, itself included if it has one."""
+        keys, usable = self.find_usable_keys([pid])
+        found = {other for key in keys[pid] if key in usable for other in self._after[key]}
+        self.read_profiles(found)
+        return found
+
+    def _find_vanished(self, moving: Sequence[Change]) -> set[int]:
+        leaving = Counter(change.row.pid for change in moving if change.row is not None and change.row.pid)
+        leaving.subtract(change.pid for change in moving if change.pid is not None)
+        gone = {pid: count for pid, count in leaving.items() if count > 0 and pid is not None}
+        counts = self._tx.count_records_of_profiles(list(gone))
+        return {pid for pid, count in gone.items() if counts.get(pid, 0) <= count}
