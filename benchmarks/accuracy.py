@@ -2,9 +2,10 @@
 
     python -m benchmarks.accuracy DATA_DIR [SET …]
 
-DATA_DIR holds Parquet files with `source`, `source_key`, `entity_id` and attributes. Every column that has a place
-among the identity attributes is mapped to it (the mapping is printed); nothing is trained or tuned. Records are
-standardised, blocked, scored and partitioned in memory by the same pure functions that the service uses.
+DATA_DIR holds Parquet files with `source`, `source_key`, `entity_id` and attributes. Every column that
+has a place among the identity attributes is mapped to it (the mapping is printed); nothing is trained or
+tuned. Records are standardised, blocked, scored and partitioned in memory by the same pure functions that
+the service uses.
 Elsewhere: speed (`benchmarks`), the same measurement through a store (`sameas evaluate`).
 """
 
@@ -125,16 +126,21 @@ def measure_set(found: DataSet, model: ScoringModel) -> Measured:
     """Partition the records of a set under a model and compare the result with the truth."""
     started = time.perf_counter()
     scorer = compile_scorer(model)
-    order = sorted(range(len(found.rows)), key=lambda i: (found.rows[i][0].encode(), found.rows[i][1].encode()))
+    order = sorted(
+        range(len(found.rows)), key=lambda i: (found.rows[i][0].encode(), found.rows[i][1].encode())
+    )
     sources = [found.rows[i][0] for i in order]
     profiles = [standardise(found.rows[i][2], region=found.region).profile for i in order]
     truth = [found.truth[i] for i in order]
     numbers: dict[tuple[str, Profile], int] = {}
-    profile_of = [numbers.setdefault((source, p), len(numbers)) for source, p in zip(sources, profiles, strict=True)]
+    profile_of = [
+        numbers.setdefault((source, p), len(numbers)) for source, p in zip(sources, profiles, strict=True)
+    ]
     pairs, key_count = _find_candidates(model, profiles, profile_of)
     scoring = time.perf_counter()
     weights = [
-        scorer.score_pair(profiles[i], profiles[j], left_source=sources[i], right_source=sources[j]) for i, j in pairs
+        scorer.score_pair(profiles[i], profiles[j], left_source=sources[i], right_source=sources[j])
+        for i, j in pairs
     ]
     scored = time.perf_counter()
     ends = np.array(pairs, dtype=np.int64).reshape(-1, 2)
@@ -173,9 +179,17 @@ def main(arguments: Sequence[str]) -> int:
     names = list(arguments[1:]) or [name for name in MEASURED_SETS if (folder / f"{name}.parquet").exists()]
     sets = [read_set(folder / f"{name}.parquet") for name in names]
     for found in sets:
-        print(f"{found.name}: region {found.region}; " + ", ".join(f"{c} > {p}" for c, p in found.mapping.items()))
-    print(f"\nscoring model {model.version}, population {model.population}, cut {model.cut_millibits} millibits")
-    print(f"{'set':22} {'records':>7} | pairwise P     R    F1 | B-cubed P     R    F1 | blocked  keys  cand  kpair/s   s")
+        print(
+            f"{found.name}: region {found.region}; "
+            + ", ".join(f"{c} > {p}" for c, p in found.mapping.items())
+        )
+    print(
+        f"\nscoring model {model.version}, population {model.population}, cut {model.cut_millibits} millibits"
+    )
+    print(
+        f"{'set':22} {'records':>7} | pairwise P     R    F1 | B-cubed P     R    F1 |"
+        " blocked  keys  cand  kpair/s   s"
+    )
     for found in sets:
         measured = measure_set(found, model)
         pairwise, b_cubed = measured.evaluation.pairwise, measured.evaluation.b_cubed
@@ -183,7 +197,8 @@ def main(arguments: Sequence[str]) -> int:
             f"{found.name:22} {measured.evaluation.record_count:7} |"
             f"     {pairwise.precision:.3f} {pairwise.recall:.3f} {pairwise.f1:.3f} |"
             f"    {b_cubed.precision:.3f} {b_cubed.recall:.3f} {b_cubed.f1:.3f} |"
-            f"   {measured.blocking_recall:.3f} {measured.keys_per_record:5.1f} {measured.candidates_per_record:5.1f}"
+            f"   {measured.blocking_recall:.3f} {measured.keys_per_record:5.1f}"
+            f" {measured.candidates_per_record:5.1f}"
             f" {measured.pairs_per_s / 1000:8.0f} {measured.seconds:4.0f}",
             flush=True,
         )

@@ -22,7 +22,7 @@ from identity.change import BeginAnew, Change, Seeds
 from identity.decide import Standing, decide_standing, is_greater
 from identity.errors import CidUnknown, JudgementConflict, JudgementUnknown, RecordUnknown, VersionConflict
 from identity.judge import JudgementFact, check_judgement
-from identity.model import CidTarget, JudgementClass, RecordRef, Verdict
+from identity.model import CauseKind, CidTarget, JudgementClass, RecordRef, Verdict
 from identity.prepare import Hasher, PreparedCommand
 from identity.store import RecordRow, WriteTransaction
 from identity.ties import Ties
@@ -160,6 +160,8 @@ class Admission:
                 change.is_remembered = is_greater(stated, (row.version, row.effective_at, b""))
             elif change.standing is Standing.OLDER:
                 self._decide_older(change, row)
+            elif change.standing is Standing.CONFLICT and self._is_without_version(one, row):
+                change.standing = Standing.NEWER
             if change.standing is Standing.CONFLICT:
                 change.error = VersionConflict(
                     f"Version {command.version} of this record of source {one.contract.name} is recorded with "
@@ -172,14 +174,23 @@ class Admission:
     def _decide_older(self, change: Change, row: RecordRow) -> None:
         command = change.prepared.command
         stated = (command.version, command.effective_at, change.prepared.digest)
-        change.is_kept_older = True
-        for kept in self._tx.list_version_facts(row.rid):
-            if command.version is not None and kept[0] == command.version:
-                change.is_kept_older = False
-                if kept[2] != change.prepared.digest:
-                    change.standing = Standing.CONFLICT
-            elif kept == stated:
-                change.is_kept_older = False
+        kept = self._tx.list_version_facts(row.rid)
+        if command.version is None:
+            change.is_kept_older = stated not in kept
+            return
+        digests = {digest for number, _, digest in kept if number == command.version}
+        change.is_kept_older = not digests
+        if digests and change.prepared.digest not in digests:
+            change.standing = Standing.CONFLICT
+
+    def _is_without_version(self, one: PreparedCommand, row: RecordRow) -> bool:
+        """True for a withdrawal by absence, which has no version of its own, and for the return from one."""
+        if one.command.is_withdrawal:
+            return row.pid is not None and one.command.cause.kind is not CauseKind.RECORD
+        kept = self._tx.list_version_facts(row.rid)
+        return row.pid is None and any(
+            number == one.command.version and digest == one.digest for number, _, digest in kept
+        )
 
     def _find_stated_target(self, change: Change) -> None:
         target = self._targets[change.ref]

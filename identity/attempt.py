@@ -76,14 +76,25 @@ class Attempt:
         )
         self._held = admission.admit(prepared, self.seeds, self.changes)
         moving = [change for change in self.changes if change.moves]
+        self._note_beside_load(moving)
         links: list[ProfileLink] = []
         if moving or self.seeds.keys:
-            self.census.take(moving, seeds=self.seeds.keys)
+            self.census.take(moving, seeds=self.seeds)
             links = self.census.link(moving)
         seed_rids = [row.rid for ref in self.seeds.refs if (row := self._held.get(ref)) is not None]
         partners = self.ties.find_partners(moving, seed_rids) if moving or seed_rids else []
         rows = self._touch(moving, links, partners)
         return self._part(moving, links, partners, rows)
+
+    def _note_beside_load(self, moving: Sequence[Change]) -> None:
+        """While a bulk load stores what it foresaw, what moves beside it has to be looked at again."""
+        if not moving or not self.tx.is_load_running():
+            return
+        pids = {change.pid for change in moving}
+        pids.update(change.row.pid for change in moving if change.row is not None)
+        noted = [("record", change.rid) for change in moving]
+        noted.extend(("key", key) for pid in pids if pid is not None for key in self.census.keys_of(pid))
+        self.tx.add_unsettled(noted)
 
     # -- which components are touched --------------------------------------------------------------------
 
@@ -158,7 +169,7 @@ class Attempt:
         partners: Sequence[Sequence[RecordRef]],
         rows: Sequence[RecordRow],
     ) -> list[PartedGroup]:
-        moved = {change.rid: change for change in moving}
+        moved = {change.ref: change for change in moving}
         groups = _Groups()
         reopened: set[_Item] = {_component(row) for row in rows if row.ref in self.seeds.refs}
         self._join_linked(groups, moving, links)
@@ -175,7 +186,7 @@ class Attempt:
         for row in rows:
             group = gathered.setdefault(groups.find(_component(row)), PartedGroup())
             group.rows_before.append(row)
-            if row.rid not in moved and row.pid is not None:
+            if row.ref not in moved and row.pid is not None:
                 is_tied = row.is_tied or row.ref in self.seeds.refs
                 group.nodes.append(Node(row.rid, row.ref, row.pid, row, is_tied=is_tied))
         for change in moving:
@@ -209,15 +220,13 @@ class Attempt:
     def _stored_items(self, pid: int) -> Iterable[_Item]:
         return (("component", component_id) for component_id in self._places.get(pid, ()))
 
-    def _item_of(self, ref: RecordRef, moved: Mapping[int, Change]) -> _Item | None:
+    def _item_of(self, ref: RecordRef, moved: Mapping[RecordRef, Change]) -> _Item | None:
         """Return the item of a record that is live after the batch."""
+        change = moved.get(ref)
+        if change is not None:
+            return None if change.pid is None else ("record", change.rid)
         row = self._held.get(ref)
-        if row is not None and row.rid not in moved:
-            return None if row.component_id is None else _component(row)
-        for change in moved.values():
-            if change.ref == ref:
-                return None if change.pid is None else ("record", change.rid)
-        return None
+        return None if row is None or row.component_id is None else _component(row)
 
     def _part_group(
         self, group: PartedGroup, links: Sequence[ProfileLink], *, is_open: bool

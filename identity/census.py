@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
-from identity.change import BeginAnew, Change
+from identity.change import BeginAnew, Change, Seeds
 from identity.prepare import Preparer
 from identity.region import PairScores, Partitioner, ProfileLink, pair_of
 from identity.store import SourcedProfile, WriteTransaction
@@ -54,16 +54,16 @@ class Census:
             keys = self.hashes[pid] = self._blocker(self.read_profiles([pid])[pid][1])
         return keys
 
-    def take(self, moving: Sequence[Change], *, seeds: Collection[int]) -> None:
-        """Count the holders of every key of the moving records; `seeds` are further keys to look at."""
+    def take(self, moving: Sequence[Change], *, seeds: Seeds) -> None:
+        """Count the holders of every key of the moving records, and of the keys among the seeds."""
         joining = {change.pid for change in moving if change.pid is not None}
         self.vanished = self._find_vanished(moving)
-        keys = set(seeds)
+        keys = set(seeds.keys)
         for pid in joining | self.vanished:
             keys.update(self.keys_of(pid))
         limit = self._holders_max
         # Enough to tell at most `limit` from more, after as many as can go have gone.
-        before = self._tx.read_holders(keys, limit=limit + 1 + len(self.vanished))
+        before = self._tx.read_holders(keys, limit=limit + 1 + len(self.vanished) + seeds.holders_extra)
         after: dict[int, Collection[int]] = {key: before.get(key, ()) for key in keys}
         for pid in self.vanished:
             for key in self.keys_of(pid):
@@ -74,7 +74,7 @@ class Census:
         crossed = [key for key in keys if (len(before.get(key, ())) <= limit) != (len(after[key]) <= limit)]
         self._before = {key: before.get(key, ()) for key in keys}
         self._after = after
-        self.crossed = {pid for key in (*crossed, *seeds) for pid in (*before.get(key, ()), *after[key])}
+        self.crossed = {pid for key in (*crossed, *seeds.keys) for pid in (*before.get(key, ()), *after[key])}
         self.crossed -= self.fresh
         self.counters["keys"] += len(keys)
         self.counters["keys_crossed"] += len(crossed)

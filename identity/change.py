@@ -29,6 +29,7 @@ class Seeds:
 
     refs: frozenset[RecordRef] = frozenset()
     keys: frozenset[int] = frozenset()
+    holders_extra: int = 0  # how many profiles beyond the limit may hold one of `keys`
     new_facts: tuple[JudgementFact, ...] = ()
     withdrawn_judgements: frozenset[str] = frozenset()
     withdrawn_by: str = ""

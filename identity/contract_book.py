@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import orjson
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, literal, select, update
 
 from identity.contract import SourceContract, changes_matching, check_source_name, is_breaking, read_contract
 from identity.errors import ContractConflict, SourceUnknown
@@ -57,10 +57,11 @@ class ContractBook:
 
     def put(
         self, name: str, document: Mapping[str, object], *, author: str, now: Instant
-    ) -> tuple[SourceContract, bool, bool]:
-        """Store a contract; return it, whether the source is new, and whether it must be resolved again.
+    ) -> tuple[SourceContract, bool]:
+        """Store a contract; return it and whether the source is new.
 
-        The same document again changes nothing.
+        The same document again changes nothing. Records that the new contract may resolve otherwise are
+        noted as unsettled in the same transaction.
 
         Raises:
             ContractRefused: the document breaks a rule.
@@ -82,21 +83,21 @@ class ContractBook:
             ).first()
             version = 1 if found is None else found.contract_version + 1
             contract = read_contract(name, document, version=version)
-            again = False
             if found is not None:
                 before = read_contract(name, orjson.loads(found.document), version=found.contract_version)
                 if found.document == encoded:
-                    return before, False, False
+                    return before, False
                 field = is_breaking(before, contract)
                 if field is not None:
                     raise ContractConflict(
                         f"The new contract of source {name} changes its {field}: keys already stored would mean "
                         "something else. Register it as another source."
                     )
-                again = changes_matching(before, contract)
                 tx.connection.execute(
                     update(source).where(source.c.name == name).values(contract_version=version)
                 )
+                if changes_matching(before, contract):
+                    _unsettle(tx.connection, name, version)
             else:
                 tx.connection.execute(insert(source).values(name=name, contract_version=1))
             tx.connection.execute(
@@ -104,7 +105,7 @@ class ContractBook:
                     source=name, version=version, document=encoded, created_at=now, created_by=author
                 )
             )
-        return contract, found is None, again
+        return contract, found is None
 
     def _parse(self, name: str, version: int) -> SourceContract:
         table = tables.source_contract
@@ -115,3 +116,20 @@ class ContractBook:
         contract = read_contract(name, orjson.loads(document or "{}"), version=version)
         self._parsed[name, version] = contract
         return contract
+
+
+def _unsettle(connection: Connection, name: str, version: int) -> None:
+    """Note the live records of a source that were read by an older contract as to be read again."""
+    unsettled, record = tables.unsettled, tables.record
+    noted = select(unsettled.c.id).where(unsettled.c.kind == "contract")
+    connection.execute(
+        insert(unsettled).from_select(
+            ["kind", "id"],
+            select(literal("contract"), record.c.rid).where(
+                record.c.source == name,
+                record.c.pid.is_not(None),
+                record.c.contract_version < version,
+                record.c.rid.not_in(noted),
+            ),
+        )
+    )

@@ -57,7 +57,7 @@ class Horizon:
             running = connection.scalar(
                 text(
                     "SELECT min(substr(application_name, :skip)::bigint) FROM pg_stat_activity "
-                    "WHERE datname = current_database() AND application_name LIKE :prefix AND state <> 'idle'"
+                    "WHERE datname = current_database() AND application_name LIKE :prefix AND state IS DISTINCT FROM 'idle'"
                 ),
                 {"skip": len(_WRITER_PREFIX) + 1, "prefix": _WRITER_PREFIX + "%"},
             )

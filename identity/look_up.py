@@ -112,11 +112,12 @@ class LookUp:
     def _reach(self, known_at: Instant | None, now: Instant) -> Instant:
         if known_at is None:
             return self._horizon.recent(now)
-        if known_at > now:
+        horizon = self._horizon.recent(now)
+        # The clock may have stepped back; what an answer of ours named as known stays askable.
+        if known_at > max(now, horizon):
             raise KnownAtInFuture(
                 "known_at is ahead of the clock: what will be believed then is not known yet."
             )
-        horizon = self._horizon.recent(now)
         waited_until = time.monotonic() + _WAIT_S
         while horizon < known_at:
             horizon = self._horizon.advance(now)

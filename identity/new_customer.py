@@ -25,6 +25,7 @@ from identity.resolve import Resolver
 from identity.store import Row
 from identity.store_sql import tables
 from identity.store_sql.opening import SqlStore
+from identity.store_sql.transaction import SqlTransaction
 from matching.errors import SameasError
 from matching.standardise import clean_attributes
 
@@ -74,7 +75,12 @@ class NewCustomers:
             command = RecordCommand(
                 RecordRef(source, cid), clean, author=author, wished_cid=cid if cid == fresh else None
             )
-            answer = self._resolver.resolve_as_foreseen(command, cid, self._keep(token, digest))
+            answer = self._resolver.resolve_as_foreseen(
+                command,
+                cid,
+                keep=self._keep(token, digest),
+                is_first=self._ask_first(command.ref, cid, token),
+            )
             if answer is not None:
                 return answer
         raise StoreBusy("Other writers came first each time; try again.")
@@ -121,6 +127,23 @@ class NewCustomers:
         return RecordAnswer(
             RecordRef(source, row.key), Cid(row.cid), Outcome(row.outcome), row.known_at, is_new=True
         )
+
+    @staticmethod
+    def _ask_first(ref: RecordRef, cid: Cid, token: bytes) -> Callable[[SqlTransaction], bool]:
+        """Return the question whether this is the first such request, and the first such record of its source."""
+
+        def is_first(tx: SqlTransaction) -> bool:
+            table, record = tables.idempotency, tables.record
+            answered = select(table.c.rid).where(table.c.source == ref.source, table.c.token_hash == token)
+            others = select(record.c.rid).where(
+                record.c.source == ref.source,
+                record.c.cid == cid,
+                record.c.status == KeyStatus.LIVE.value,
+                record.c.key != ref.key,
+            )
+            return not any(tx.connection.execute(query.limit(1)).first() for query in (answered, others))
+
+        return is_first
 
     @staticmethod
     def _keep(token: bytes, digest: bytes) -> Callable[[RecordAnswer, int], Row]:

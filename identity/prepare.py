@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import orjson
 
@@ -18,7 +18,7 @@ from identity.model import RecordCommand, RecordRef
 from matching.model import Profile, encode_profile
 from matching.standardise import standardise
 
-__all__ = ["Blocker", "Hasher", "PreparedCommand", "Preparer", "profile_of_statement"]
+__all__ = ["Blocker", "Hasher", "PreparedCommand", "Preparer", "StoredStatement", "profile_of_statement"]
 
 Blocker = Callable[[Profile], tuple[int, ...]]
 
@@ -50,12 +50,30 @@ class PreparedCommand:
     reread_vid: int | None = None  # the stored version that is read again, under another contract
 
 
+class StoredStatement(NamedTuple):
+    """The current version of a record as it is stored."""
+
+    vid: int
+    digest: bytes
+    statement: dict[str, object]
+
+
 class Preparer:
     """Prepares commands under one scoring model and one store's key."""
 
     def __init__(self, *, blocker: Blocker, hasher: Hasher) -> None:
         self.blocker = blocker
         self.hasher = hasher
+
+    def prepare_again(
+        self, command: RecordCommand, contract: SourceContract, *, stored: StoredStatement
+    ) -> PreparedCommand:
+        """Return a stored statement as another contract reads it; its statement and digest stay what they are."""
+        prepared = self.prepare(command, contract)
+        prepared.statement = orjson.dumps(stored.statement, option=orjson.OPT_SORT_KEYS)
+        prepared.digest = stored.digest
+        prepared.reread_vid = stored.vid
+        return prepared
 
     def prepare(self, command: RecordCommand, contract: SourceContract) -> PreparedCommand:
         """Return the command with its standardised profile, blocking keys and digests."""

@@ -229,7 +229,8 @@ class Partitioner:
     ) -> list[list[Node]]:
         if len(nodes) == 1:
             return [nodes]
-        named = {rid for pair in evidence for rid in pair} if evidence else ()
+        rids = {node.rid for node in nodes} if evidence else set()
+        named = {rid for pair in evidence if rids.issuperset(pair) for rid in pair}
         members = [Member(order_bytes(node.ref), node.pid, node.rid in named) for node in nodes]
         bonus = self.model.same_as_millibits
 

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from identity.attempt import Attempt, BeginAnew, Seeds
+from identity.attempt import Attempt
+from identity.change import BeginAnew, Seeds
 from identity.contract import SourceContract
 from identity.effects import Effects
 from identity.errors import SourceRetired, SourceUnknown, StoreBusy
@@ -28,6 +29,7 @@ from matching.score import compile_scorer
 if TYPE_CHECKING:
     from identity.contract_book import ContractBook
     from identity.store_sql.opening import SqlStore
+    from identity.store_sql.transaction import SqlTransaction
     from matching.scoring_model import ScoringModel
 
 __all__ = ["BATCH_RECORDS_MAX", "Resolver"]
@@ -36,11 +38,15 @@ BATCH_RECORDS_MAX: Final = 500
 """Most records of one transaction: their blocking keys stay under a quarter of PostgreSQL's lock table."""
 _ATTEMPTS_MAX: Final = 50
 _NO_SEEDS: Final = Seeds()
-_Check = Callable[[list[RecordAnswer | SameasError], Attempt], None]
+_Check = Callable[["list[RecordAnswer | SameasError]", Attempt, "SqlTransaction"], None]
 
 
 class _Undo(Exception):
     """Rolls a dry run back."""
+
+
+class _ContractsMoved(Exception):
+    """A command was prepared under a contract that is not in force any more: prepare it again."""
 
 
 class Resolver:
@@ -81,28 +87,41 @@ class Resolver:
         return answers
 
     def settle(self, commands: Sequence[PreparedCommand], seeds: Seeds) -> list[RecordAnswer | SameasError]:
-        """Resolve prepared commands together with what has to be looked at again."""
-        return self._transact(commands, seeds, dry_run=False)
+        """Resolve prepared commands together with what has to be looked at again.
+
+        Raises:
+            StoreBusy: other writers came first each time, or the commands were prepared under a contract that
+                is not in force any more.
+        """
+        try:
+            return self._transact(commands, seeds, dry_run=False)
+        except _ContractsMoved as exc:
+            raise StoreBusy("A source's contract changed meanwhile; try again.") from exc
 
     def resolve_as_foreseen(
-        self, command: RecordCommand, cid: Cid, keep: Callable[[RecordAnswer, int], Row]
+        self,
+        command: RecordCommand,
+        cid: Cid,
+        *,
+        keep: Callable[[RecordAnswer, int], Row],
+        is_first: Callable[[SqlTransaction], bool],
     ) -> RecordAnswer | None:
         """Resolve one command if its answer is this CID, and keep a row of `idempotency` with it.
 
-        Returns None, with nothing stored, when the answer would be another CID or the record exists by now.
+        Returns None, with nothing stored, when the answer would be another CID, the record exists by now, or
+        `is_first`, asked in the transaction, denies it.
         """
-        prepared = self.prepare([command])[0]
-        if isinstance(prepared, SameasError):
-            raise prepared
 
-        def check(answers: list[RecordAnswer | SameasError], attempt: Attempt) -> None:
+        def check(answers: list[RecordAnswer | SameasError], attempt: Attempt, tx: SqlTransaction) -> None:
             answer = answers[0]
             if not isinstance(answer, RecordAnswer) or answer.cid != cid or not answer.is_new:
                 raise _Undo
-            attempt.tx.insert_rows("idempotency", [keep(answer, attempt.changes[0].rid)])
+            row = keep(answer, attempt.changes[0].rid)
+            if not is_first(tx):
+                raise _Undo
+            tx.insert_rows("idempotency", [row])
 
-        answers = self._transact([prepared], _NO_SEEDS, dry_run=False, check=check)
-        answer = answers[0]
+        answer = self._resolve_run([command], dry_run=False, check=check)[0]
         if isinstance(answer, SameasError):
             raise answer
         return answer if answer.cid == cid and answer.is_new else None
@@ -126,12 +145,18 @@ class Resolver:
         return prepared
 
     def _resolve_run(
-        self, commands: Sequence[RecordCommand], *, dry_run: bool
+        self, commands: Sequence[RecordCommand], *, dry_run: bool, check: _Check | None = None
     ) -> list[RecordAnswer | SameasError]:
-        prepared = self.prepare(commands)
-        good = [one for one in prepared if isinstance(one, PreparedCommand)]
-        answers = iter(self._transact(good, _NO_SEEDS, dry_run=dry_run) if good else ())
-        return [next(answers) if isinstance(one, PreparedCommand) else one for one in prepared]
+        for _ in range(_ATTEMPTS_MAX):
+            prepared = self.prepare(commands)
+            good = [one for one in prepared if isinstance(one, PreparedCommand)]
+            try:
+                found = self._transact(good, _NO_SEEDS, dry_run=dry_run, check=check) if good else []
+            except _ContractsMoved:
+                continue
+            answers = iter(found)
+            return [next(answers) if isinstance(one, PreparedCommand) else one for one in prepared]
+        raise StoreBusy("The contracts of the sources changed each time; try again.")
 
     def _transact(
         self,
@@ -151,8 +176,8 @@ class Resolver:
                 if len(prepared) < 2 or seeds is not _NO_SEEDS:
                     raise
                 half = len(prepared) // 2
-                first = self._transact(prepared[:half], seeds, dry_run=dry_run)
-                return first + self._transact(prepared[half:], seeds, dry_run=dry_run)
+                first = self._transact(prepared[:half], seeds, dry_run=dry_run, check=check)
+                return first + self._transact(prepared[half:], seeds, dry_run=dry_run, check=check)
         raise StoreBusy("Other writers came first each time; try again.")
 
     def _attempt(
@@ -166,6 +191,13 @@ class Resolver:
     ) -> list[RecordAnswer | SameasError]:
         answers: list[RecordAnswer | SameasError] = []
         contracts = self._contracts.read_current()
+        for one in prepared:
+            entry = contracts[one.command.ref.source]
+            if entry.contract.version != one.contract.version or (
+                entry.is_retired and not one.command.is_withdrawal
+            ):
+                raise _ContractsMoved
+        in_force = {name: (entry.contract.version, entry.is_retired) for name, entry in contracts.items()}
         by_name: Mapping[str, SourceContract] = {name: entry.contract for name, entry in contracts.items()}
         try:
             with self._store.write() as tx:
@@ -176,19 +208,22 @@ class Resolver:
                     contracts=by_name,
                     is_exclusive=not self._store.is_postgres,
                     extra_components=extra_components,
+                    seeds=seeds,
                 )
-                groups = attempt.run(prepared, seeds)
+                groups = attempt.run(prepared)
+                # Contracts change under a lock that every write shares, so what is read now held all along.
+                if tx.read_contracts_in_force() != in_force:
+                    raise BeginAnew
                 effects = Effects(
                     attempt,
                     groups,
-                    seeds=seeds,
                     data_keys=self._store.sealer,
                     now=self._clock(),
                     new_cid=self._new_cid,
                 )
                 answers = effects.write()
                 if check is not None:
-                    check(answers, attempt)
+                    check(answers, attempt, tx)
                 if dry_run:
                     raise _Undo
         except _Undo:

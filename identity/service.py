@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from sqlalchemy import insert, literal, select, update
+from sqlalchemy import select, update
 
-from identity.attempt import Seeds
+from identity.change import Seeds
 from identity.contract import SourceContract
 from identity.contract_book import ContractBook
 from identity.errors import JudgementUnknown
@@ -70,10 +70,7 @@ class Identity:
         self, name: str, document: Mapping[str, object], *, author: str
     ) -> tuple[SourceContract, bool]:
         """Store a contract; return it and whether the source is new. Its records are resolved again if need be."""
-        contract, is_new, again = self.contracts.put(name, document, author=author, now=self._clock())
-        if again:
-            self._unsettle_source(name)
-        return contract, is_new
+        return self.contracts.put(name, document, author=author, now=self._clock())
 
     def get_source(self, name: str) -> SourceContract:
         """Return a source's contract in force; raises SourceUnknown."""
@@ -114,8 +111,8 @@ class Identity:
                     RecordCommand(
                         RecordRef(name, row.key),
                         None,
-                        version=None if row.version is None else row.version + 1,
-                        effective_at=now,
+                        version=row.version,
+                        effective_at=row.effective_at,
                         author=author,
                         cause=cause,
                     )
@@ -126,21 +123,6 @@ class Identity:
                 if isinstance(answer, SameasError):
                     raise answer
             withdrawn += len(rows)
-
-    def _unsettle_source(self, name: str) -> None:
-        record = tables.record
-        with self.store.write() as tx:
-            tx.lock_whole()
-            tx.connection.execute(tables.unsettled.delete().where(tables.unsettled.c.kind == "contract"))
-            current = select(tables.source.c.contract_version).where(tables.source.c.name == record.c.source)
-            tx.connection.execute(
-                insert(tables.unsettled).from_select(
-                    ["kind", "id"],
-                    select(literal("contract"), record.c.rid).where(
-                        record.c.pid.is_not(None), record.c.contract_version < current.scalar_subquery()
-                    ),
-                )
-            )
 
     # -- commands ---------------------------------------------------------------------------------------
 

@@ -12,21 +12,19 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import orjson
 from sqlalchemy import delete, func, select, update
 
-from identity.attempt import Seeds
+from identity.change import Seeds
 from identity.contract import SourceContract
 from identity.contract_book import ContractBook
 from identity.model import Cause, CauseKind, Instant, RecordCommand, RecordRef, SameAs
-from identity.prepare import PreparedCommand
+from identity.prepare import PreparedCommand, StoredStatement
 from identity.resolve import Resolver
 from identity.store import RecordRow
 from identity.store_sql import tables
 from identity.store_sql.opening import SqlStore
 from identity.store_sql.transaction import SqlTransaction
 from matching.errors import SameasError
-from matching.model import encode_profile
 
 __all__ = ["Settler"]
 
@@ -156,12 +154,8 @@ class Settler:
             author=version.author,
             cause=Cause(CauseKind.CONTRACT, f"{row.source}/{contract.version}"),
         )
-        prepared = self._resolver.preparer.prepare(command, contract)
-        prepared.digest = bytes(row.digest)
-        prepared.statement = orjson.dumps(version.statement, option=orjson.OPT_SORT_KEYS)
-        assert prepared.profile is not None
-        prepared.encoded_profile = encode_profile(prepared.profile)
-        return prepared
+        stored = StoredStatement(row.vid, bytes(row.digest), version.statement)
+        return self._resolver.preparer.prepare_again(command, contract, stored=stored)
 
     @staticmethod
     def _find_same_as(tx: SqlTransaction, row: RecordRow) -> SameAs | None:

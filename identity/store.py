@@ -206,6 +206,9 @@ class WriteTransaction(TableWriter, Protocol):
     def add_unsettled(self, rows: Collection[tuple[str, int]]) -> None:
         """Note (kind, id) rows as unsettled, unless they are noted already."""
 
+    def read_contracts_in_force(self) -> dict[str, tuple[int, bool]]:
+        """Return the contract version in force of every source, and whether it is retired."""
+
     def is_load_running(self) -> bool:
         """True while a bulk load is between its first slice and its last."""
 

@@ -1,8 +1,9 @@
 """Derive the blocking keys of a record: two records that share a usable one are candidates.
 
-Invariant: the keys depend on the record's profile, the scoring model and the hash key only, never on other
-records. There are at most `KEYS_MAX`, taken in the order of the model's rules; a value on the model's stop list
-gives none. A key is a keyed hash, so a stolen table of keys does not tell e-mail addresses or birth dates.
+Invariant: the keys depend on the record's profile, the scoring model and the hash key only, never on
+other records. There are at most `KEYS_MAX`, taken in the order of the model's rules; a value on the
+model's stop list gives none. A key is a keyed hash, so a stolen table of keys does not tell e-mail
+addresses or birth dates.
 Elsewhere: which keys are usable at the moment (`holders_max`, counted by the store or by
 `matching.engine_duckdb`).
 
@@ -125,12 +126,16 @@ def _compile_take(part: BlockingPart, column: str) -> _Take:
     return partial(_take_list, position, _TAKES[part.take], part.length)
 
 
-def _take_text(position: int, take: Callable[[str, int], list[str]], length: int, profile: Profile) -> list[str]:
+def _take_text(
+    position: int, take: Callable[[str, int], list[str]], length: int, profile: Profile
+) -> list[str]:
     value = profile[position]
     return [] if value is None else take(value, length)  # type: ignore[arg-type]
 
 
-def _take_list(position: int, take: Callable[[str, int], list[str]], length: int, profile: Profile) -> list[str]:
+def _take_list(
+    position: int, take: Callable[[str, int], list[str]], length: int, profile: Profile
+) -> list[str]:
     values = profile[position]
     if values is None:
         return []
@@ -181,7 +186,9 @@ def _user(value: str, length: int) -> list[str]:
     return [user] if len(user) >= length else []
 
 
-_SOUND_CLASSES: Final = str.maketrans("bpfvwcgjkqsxzdtlmnr", "bbffw" + "ccccc" + "sss" + "tt" + "lnnr", "aeiouyh0123456789 -'")
+_SOUND_CLASSES: Final = str.maketrans(
+    "bpfvwcgjkqsxzdtlmnr", "bbffw" + "ccccc" + "sss" + "tt" + "lnnr", "aeiouyh0123456789 -'"
+)
 _SOUND_SPELLINGS: Final = (("ph", "f"), ("sch", "s"), ("sh", "s"), ("ck", "k"), ("ce", "se"), ("ci", "si"))
 
 

@@ -2,10 +2,10 @@
 
 A condition is a small tree of a scoring model document: `{"measure": …}`, `{"all": […]}`, `{"any": […]}`,
 `{"not": …}`. Invariants: both renderings of a condition give the same truth value for every pair of
-profiles; every measure is symmetric; a measure of an absent value is false, never unknown. They hold because
-the measures see folded ASCII only (DuckDB counts bytes), similarities are compared with a slack of 1e-9 (its
-Jaro-Winkler rounds differently in the last bit) and fuzzy measures read at most `TEXT_CHARS_MAX` characters
-and `LIST_LENGTH_MAX` elements.
+profiles; every measure is symmetric; a measure of an absent value is false, never unknown. They hold
+because the measures see folded ASCII only (DuckDB counts bytes), similarities are compared with a slack
+of 1e-9 (its Jaro-Winkler rounds differently in the last bit) and fuzzy measures read at most
+`TEXT_CHARS_MAX` characters and `LIST_LENGTH_MAX` elements.
 Elsewhere: which conditions make a level, what it weighs (`matching.scoring_model`), running them
 (`matching.score`, `matching.engine_duckdb`).
 """
@@ -224,7 +224,9 @@ def _scheme_shared(left: tuple[str, ...], right: tuple[str, ...], only: frozense
 _SEPARATORS: Final = str.maketrans("", "", "._-")
 
 
-def _shares_mailbox(left: tuple[str, ...], right: tuple[str, ...], words: frozenset[str] | None = None) -> bool:
+def _shares_mailbox(
+    left: tuple[str, ...], right: tuple[str, ...], words: frozenset[str] | None = None
+) -> bool:
     for value in left:
         if value in right and (words is None or value.partition("@")[0].translate(_SEPARATORS) not in words):
             return True
@@ -328,7 +330,9 @@ def _distance_python(name: str) -> _Render:
 def _distance_sql(name: str) -> _Render:
     def render(c: Condition, v: list[str]) -> str:
         long_enough = (
-            f"length({v[0]}) >= {c.length_min} and length({v[1]}) >= {c.length_min} and " if c.length_min else ""
+            f"length({v[0]}) >= {c.length_min} and length({v[1]}) >= {c.length_min} and "
+            if c.length_min
+            else ""
         )
         return f"({long_enough}{name}({_left(v[0])}, {_left(v[1])}) <= {_whole(c)})"
 
@@ -431,16 +435,19 @@ def _schemes_sql(value: str, only: tuple[str, ...]) -> str:
 
 
 def _shared_users_sql(v: list[str]) -> str:
-    return f"list_transform(list_intersect({v[0]}, {v[1]}), lambda t: translate(split_part(t, '@', 1), '._-', ''))"
+    shared = f"list_intersect({v[0]}, {v[1]})"
+    return f"list_transform({shared}, lambda t: translate(split_part(t, '@', 1), '._-', ''))"
 
 
 def _shares_mailbox_sql(c: Condition, v: list[str]) -> str:
     if not c.words:
         return f"list_has_any({v[0]}, {v[1]})"
-    return f"(len(list_filter({_shared_users_sql(v)}, lambda u: not list_contains({_quoted(c.words)}, u))) > 0)"
+    return (
+        f"(len(list_filter({_shared_users_sql(v)}, lambda u: not list_contains({_quoted(c.words)}, u))) > 0)"
+    )
 
 
-def _named_mailbox_sql(c: Condition, v: list[str]) -> str:
+def _named_mailbox_sql(_: Condition, v: list[str]) -> str:
     users = _shared_users_sql(v)
     names = []
     for given, family in ((v[2], v[4]), (v[3], v[5])):
@@ -449,7 +456,7 @@ def _named_mailbox_sql(c: Condition, v: list[str]) -> str:
     return f"list_has_any({users}, [{', '.join(names)}])"
 
 
-def _initials_fit_sql(c: Condition, v: list[str]) -> str:
+def _initials_fit_sql(_: Condition, v: list[str]) -> str:
     fits = "(x = y or ((length(x) = 1 or length(y) = 1) and left(x, 1) = left(y, 1)))"
     words = [f"string_split({value}, ' ')" for value in v]
     sides = [
@@ -473,7 +480,7 @@ def _extends_sql(c: Condition, v: list[str]) -> str:
     )
 
 
-def _date_swapped_sql(c: Condition, v: list[str]) -> str:
+def _date_swapped_sql(_: Condition, v: list[str]) -> str:
     return (
         f"(length({v[0]}) = 10 and length({v[1]}) = 10 and left({v[0]}, 4) = left({v[1]}, 4) "
         f"and substr({v[0]}, 6, 2) = substr({v[1]}, 9, 2) and substr({v[0]}, 9, 2) = substr({v[1]}, 6, 2))"
@@ -573,12 +580,15 @@ _MEASURES: Final[Mapping[str, _Measure]] = {
             f"or ({v[1]} is not None and {v[2]} is not None and {v[1]} in {v[2]})"
         ),
         lambda c, v: (
-            f"(coalesce(list_contains({v[3]}, {v[0]}), false) or coalesce(list_contains({v[2]}, {v[1]}), false))"
+            f"(coalesce(list_contains({v[3]}, {v[0]}), false) "
+            f"or coalesce(list_contains({v[2]}, {v[1]}), false))"
         ),
         guards_itself=True,
     ),
     "shares": _Measure("list", _shares_python, _shares_sql, number="at_least", takes_words="ignoring"),
-    "contained": _Measure("list", _contained_python, _contained_sql, number="at_least", takes_words="ignoring"),
+    "contained": _Measure(
+        "list", _contained_python, _contained_sql, number="at_least", takes_words="ignoring"
+    ),
     "share_percent": _Measure("list", _share_python, _share_sql, number="at_least", takes_words="ignoring"),
     "shares_start": _Measure(
         "list",
@@ -603,7 +613,8 @@ _MEASURES: Final[Mapping[str, _Measure]] = {
         "list",
         lambda c, v: f"best_damerau({v[0]}, {v[1]}, {_whole(c)}, {c.length_min})",
         _best_sql(
-            "length(x) >= {length_min} and length(y) >= {length_min} and damerau_levenshtein({x}, {y}) <= {at_most}"
+            "length(x) >= {length_min} and length(y) >= {length_min} "
+            "and damerau_levenshtein({x}, {y}) <= {at_most}"
         ),
         number="at_most",
         takes_length_min=True,

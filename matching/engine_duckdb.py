@@ -1,16 +1,21 @@
+# ruff: noqa: S608 - statements are put together from names and numbers of this room and of a checked document
 """Block and score many profiles at once: Splink on DuckDB, from the same document as the native scorer.
 
-Invariant: for every pair the weight is the one that `matching.score` gives. Splink joins the pairs and evaluates the
-comparisons' SQL; the levels that it finds are numbered as the native scorer numbers them and each distinct pattern
-is weighed once by `PatternWeigher.weigh`. Splink's own weights are not used: they are floats and know no classes.
+Invariant: for every pair the weight is the one that `matching.score` gives. Splink joins the pairs and
+evaluates the comparisons' SQL; the levels that it finds are numbered as the native scorer numbers them
+and each distinct pattern is weighed once by `PatternWeigher.weigh`. Splink's own weights are not used:
+they are floats and know no classes.
 
  1. `load_profiles` stores columns, term steps (looked up in Python) and blocking keys (`matching.block`).
- 2. `iter_candidates` keeps the keys held by at most `holders_max` profiles, joins them to pairs, scores these in slices.
- 3. Slice: register the pairs, predict, read the level of each comparison back from its weight column. Splink is
-    given m = 2^-(1 + position), u = 1 for a level, so that column holds -(1 + position) exactly and 0 for absent.
+ 2. `iter_candidates` keeps the keys held by at most `holders_max` profiles, joins them to pairs, scores
+     these in slices.
+ 3. Slice: register the pairs, predict, read the level of each comparison back from its weight column.
+     Splink is given m = 2^-(1 + position), u = 1 for a level, so that column holds -(1 + position)
+     exactly and 0 for absent.
  4. Join the weight of each distinct (pattern, term steps, prior).
 
-Elsewhere: what a partition makes of the pairs (`matching.cluster`), reading profiles from a store (`identity`).
+Elsewhere: what a partition makes of the pairs (`matching.cluster`), reading profiles from a store
+(`identity`).
 """
 
 from __future__ import annotations
@@ -96,8 +101,8 @@ class DuckDbEngine:
         """Add profiles and return how many.
 
         Args:
-            rows: (id, source, profile); each id once, each distinct (source, profile) once, since holders of a
-                blocking key are counted by row. Read lazily, in slices.
+            rows: (id, source, profile); each id once, each distinct (source, profile) once, since holders
+                of a blocking key are counted by row. Read lazily, in slices.
         """
         loaded = 0
         self._linker = None
@@ -126,7 +131,7 @@ class DuckDbEngine:
         return pa.concat_tables([PAIR_COLUMNS.empty_table(), *self.iter_candidates(held=held)])
 
     def score_pairs(self, pairs: pa.Table) -> pa.Table:
-        """Return given pairs (columns left, right: loaded ids, each pair once) with their weights, in no order.
+        """Return given pairs (left, right: loaded ids, each pair once) with their weights, in no order.
 
         Pairs with an id that is not loaded are left out. The weight does not depend on which side is left.
         """
@@ -138,7 +143,7 @@ class DuckDbEngine:
         return pa.concat_tables(found)
 
     def numbered_pairs(self, pairs: pa.Table) -> pa.Table:
-        """Return given pairs with their numbered levels and term steps (left, right, pattern, terms), for checks."""
+        """Return given pairs with numbered levels and packed term steps (pattern, terms), for checks."""
         self._con.register("given_pairs", pairs)
         numbered = self._number_slice('SELECT "left" AS id_l, "right" AS id_r FROM given_pairs')
         self._con.unregister("given_pairs")
@@ -163,7 +168,8 @@ class DuckDbEngine:
 
     def _register_held(self, held: Mapping[int, int]) -> None:
         self._con.register(
-            "held", pa.table({"h": pa.array(list(held), pa.int64()), "n": pa.array(list(held.values()), pa.int64())})
+            "held",
+            pa.table({"h": pa.array(list(held), pa.int64()), "n": pa.array(list(held.values()), pa.int64())}),
         )
 
     def _make_candidates(self, held: Mapping[int, int]) -> None:
@@ -171,11 +177,13 @@ class DuckDbEngine:
         self._con.execute(
             "CREATE OR REPLACE TEMP TABLE usable_keys AS SELECT h, id FROM blocking_keys SEMI JOIN ("
             "SELECT h FROM blocking_keys LEFT JOIN held USING (h) GROUP BY h "
-            f"HAVING count(*) > 1 AND count(*) + coalesce(any_value(n), 0) <= {self._model.holders_max}) USING (h)"
+            "HAVING count(*) > 1 "
+            f"AND count(*) + coalesce(any_value(n), 0) <= {self._model.holders_max}) USING (h)"
         )
         self._con.unregister("held")
         self._con.execute(
-            "CREATE OR REPLACE TEMP TABLE candidates AS SELECT id_l, id_r, row_number() OVER () - 1 AS place FROM ("
+            "CREATE OR REPLACE TEMP TABLE candidates AS "
+            "SELECT id_l, id_r, row_number() OVER () - 1 AS place FROM ("
             "SELECT DISTINCT l.id AS id_l, r.id AS id_r FROM usable_keys l JOIN usable_keys r "
             "ON l.h = r.h AND l.id < r.id)"
         )
@@ -193,12 +201,20 @@ class DuckDbEngine:
             columns[name] = pa.array(values, pa.list_(pa.string()) if name in LIST_COLUMNS else pa.string())
         for index, (use, steps) in enumerate(zip(self._uses, self._steps, strict=True)):
             position = column_position(use.column)
-            columns[f"steps_{index}"] = pa.array([steps.find(profile[position]) for profile in profiles], pa.int16())
+            columns[f"steps_{index}"] = pa.array(
+                [steps.find(profile[position]) for profile in profiles], pa.int16()
+            )
         self._insert("profiles", pa.table(columns))
-        keys = [(key, row_id) for row_id, profile in zip(ids, profiles, strict=True) for key in self._block(profile)]
+        keys = [
+            (key, row_id)
+            for row_id, profile in zip(ids, profiles, strict=True)
+            for key in self._block(profile)
+        ]
         if keys:
             hashes, holders = zip(*keys, strict=True)
-            self._insert("blocking_keys", pa.table({"h": pa.array(hashes, pa.int64()), "id": pa.array(holders)}))
+            self._insert(
+                "blocking_keys", pa.table({"h": pa.array(hashes, pa.int64()), "id": pa.array(holders)})
+            )
 
     def _insert(self, table: str, rows: pa.Table) -> None:
         self._con.register("incoming", rows)
@@ -225,7 +241,9 @@ class DuckDbEngine:
         priors: dict[tuple[int, int], int] = {}
         weighed: dict[tuple[int, int, int], int] = {}
         weights = []
-        for pattern, terms, low, high in zip(*(column.to_pylist() for column in distinct.columns), strict=True):
+        for pattern, terms, low, high in zip(
+            *(column.to_pylist() for column in distinct.columns), strict=True
+        ):
             if (low, high) not in priors:
                 priors[low, high] = self._model.find_prior(names[low], names[high])
             prior = priors[low, high]
@@ -264,7 +282,10 @@ class DuckDbEngine:
             "probability_two_random_records_match": 0.5,
             "retain_matching_columns": False,
             "retain_intermediate_calculation_columns": True,
-            "additional_columns_to_retain": ["source", *(f"steps_{index}" for index in range(len(self._uses)))],
+            "additional_columns_to_retain": [
+                "source",
+                *(f"steps_{index}" for index in range(len(self._uses))),
+            ],
             "blocking_rules_to_generate_predictions": ["l.unique_id = r.unique_id"],
             "comparisons": [_comparison_settings(comparison) for comparison in self._model.comparisons],
         }
@@ -295,7 +316,9 @@ class DuckDbEngine:
 
 
 def _list_term_uses(model: ScoringModel) -> list[TermUse]:
-    found = {level.terms: None for comparison in model.comparisons for level in comparison.levels if level.terms}
+    found = {
+        level.terms: None for comparison in model.comparisons for level in comparison.levels if level.terms
+    }
     return list(found)
 
 
@@ -308,7 +331,9 @@ def _profiles_ddl(uses: list[TermUse]) -> str:
 
 def _comparison_settings(comparison: Comparison) -> dict[str, Any]:
     absent = [" AND ".join(f"{name}{side} IS NULL" for name in comparison.columns) for side in ("_l", "_r")]
-    levels: list[dict[str, Any]] = [{"sql_condition": f"({absent[0]}) OR ({absent[1]})", "is_null_level": True}]
+    levels: list[dict[str, Any]] = [
+        {"sql_condition": f"({absent[0]}) OR ({absent[1]})", "is_null_level": True}
+    ]
     for position, level in enumerate(comparison.levels):
         levels.append(
             {

@@ -1,7 +1,8 @@
 """Compare a partition of records with the truth: pairwise and B-cubed precision, recall and F1.
 
-Invariant: pure and exact: pairs are counted as whole numbers from cluster sizes, never listed, so a million records
-take about a second. Names of clusters and of true customers mean nothing; only who is together counts.
+Invariant: pure and exact: pairs are counted as whole numbers from cluster sizes, never listed, so a
+million records take about a second. Names of clusters and of true customers mean nothing; only who is
+together counts.
 Elsewhere: reading a truth file and the crosswalk (`service.cli`).
 """
 

@@ -3,13 +3,14 @@
 Invariants: scores are symmetric and whole millibits; `weigh` is the one place where levels become a weight,
 so the bulk engine, which calls it once for each distinct pattern, gives exactly the same numbers.
 
-How it is fast: the document is compiled once to one straight-line Python function that numbers the level pattern
-of a pair; the weight of a pattern is computed once and remembered.
+How it is fast: the document is compiled once to one straight-line Python function that numbers the level
+pattern of a pair; the weight of a pattern is computed once and remembered.
  1. pattern = sum over comparisons of (0 absent, else 1 + level) * radix of the comparison;
- 2. term steps = sum over comparisons with frequencies of (step + 128) * 256^index, steps of 100 millibits;
+ 2. term steps = sum over comparisons with frequencies of (step + 128) * 256^index, steps of 100
+     millibits;
  3. weight = weigh(pattern, term steps, prior) from a dictionary.
-Elsewhere: the measures (`matching.compare`), the document and its formula (`matching.scoring_model`), judgements
-and one-per-customer sources (`identity`), which also forbid pairs.
+Elsewhere: the measures (`matching.compare`), the document and its formula (`matching.scoring_model`),
+judgements and one-per-customer sources (`identity`), which also forbid pairs.
 """
 
 from __future__ import annotations
@@ -90,7 +91,9 @@ class TermSteps:
         self._percent = percent
         self._hash_key = hash_key
         self.rarest = self._step(table.rarest)
-        self.listed: dict[str | None, int] = {value: self._step(share) for value, share in table.values.items()}
+        self.listed: dict[str | None, int] = {
+            value: self._step(share) for value, share in table.values.items()
+        }
         self.listed[None] = 0
 
     def find(self, value: str | None) -> int:
@@ -162,12 +165,14 @@ class PatternWeigher:
     def pack_terms(self, steps: Mapping[str, int]) -> int:
         """Return the steps of the comparisons that use term frequencies as one number."""
         return sum(
-            (steps.get(name, 0) + _TERM_ZERO) * _TERM_RADIX**index for index, name in enumerate(self.term_users)
+            (steps.get(name, 0) + _TERM_ZERO) * _TERM_RADIX**index
+            for index, name in enumerate(self.term_users)
         )
 
     def term_radix(self, name: str) -> int:
         """Return what a step of this comparison counts in packed term steps."""
-        return _TERM_RADIX ** self.term_users.index(name)
+        index = self.term_users.index(name)
+        return int(_TERM_RADIX**index)
 
     def terms_of(self, term_steps: int) -> dict[str, Millibits]:
         """Return the adjustment of each comparison that uses term frequencies, in millibits."""
@@ -341,15 +346,19 @@ def _comparison_lines(
     lines = [f"    if not ({sides[0]} or {sides[1]}):"]
     for position, level in enumerate(comparison.levels):
         word = "if" if position == 0 else "elif"
-        condition = "else" if level.condition is None else f"{word} {render_python(level.condition, present=present)}"
+        condition = (
+            "else" if level.condition is None else f"{word} {render_python(level.condition, present=present)}"
+        )
         lines.append(f"        {condition}:")
         lines.append(f"            pattern += {(position + 1) * weigher.radices[index]}")
         if level.terms:
             name = f"steps_{index}_{position}"
             steps = TermSteps(model.term_tables[level.terms.table], level.terms.percent, hash_key)
-            namespace[name] = lru_cache(maxsize=1 << 16)(steps.find) if model.term_tables[
-                level.terms.table
-            ].hashed else steps.listed.get
+            namespace[name] = (
+                lru_cache(maxsize=1 << 16)(steps.find)
+                if model.term_tables[level.terms.table].hashed
+                else steps.listed.get
+            )
             rarest = "" if model.term_tables[level.terms.table].hashed else f", {steps.rarest}"
             column = column_position(level.terms.column)
             radix = _TERM_RADIX ** weigher.term_users.index(comparison.name)

@@ -1,8 +1,8 @@
 """Read a scoring model: one immutable JSON document from which both engines score, block and cut.
 
-Invariant: a `ScoringModel` exists only for a document that keeps every rule of this room; its `version` is a
-hash of the canonical document, so equal versions mean equal partitions. Whatever a weight needs (m and u,
-term frequencies, priors, dependent classes) is frozen in it.
+Invariant: a `ScoringModel` exists only for a document that keeps every rule of this room; its `version`
+is a hash of the canonical document, so equal versions mean equal partitions. Whatever a weight needs (m
+and u, term frequencies, priors, dependent classes) is frozen in it.
 
 The weight of a pair, in whole millibits (`matching.score.weigh`):
  1. each comparison finds the first of its levels that holds; absent on either side, it says nothing;
@@ -27,6 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any, Final
 
 import orjson
@@ -101,7 +102,7 @@ class DependentClass:
 
 @dataclass(frozen=True, slots=True)
 class BlockingPart:
-    """How one part of a blocking value is taken from any of these columns (`matching.block` lists the takes)."""
+    """How one part of a blocking value is taken from any of these columns; takes: see `matching.block`."""
 
     columns: tuple[str, ...]
     take: str
@@ -205,9 +206,9 @@ def load_scoring_model(text: bytes) -> ScoringModel:
     document = orjson.dumps(stated, option=orjson.OPT_SORT_KEYS)
     root = _Place(stated, "scoring model")
     root.refuse_unknown(
-        "format description population prior_millibits source_priors same_as_millibits word_lists term_tables "
-        "comparisons dependent_classes blocking stop_values holders_max link_thresholds_millibits component_max "
-        "cut_millibits clip_millibits exclusive"
+        "format description population prior_millibits source_priors same_as_millibits word_lists "
+        "term_tables comparisons dependent_classes blocking stop_values holders_max "
+        "link_thresholds_millibits component_max cut_millibits clip_millibits exclusive"
     )
     if root.whole("format", 1, 1) != 1:  # pragma: no cover - whole() refuses others
         raise ScoringModelInvalid("scoring model: format 1 is the only one")
@@ -218,7 +219,7 @@ def load_scoring_model(text: bytes) -> ScoringModel:
     rules = tuple(map(_read_rule, root.places("blocking")))
     _refuse_repeats("blocking rules", [rule.name for rule in rules])
     thresholds = tuple(root.whole_list("link_thresholds_millibits"))
-    if not thresholds or any(low >= high for low, high in zip(thresholds, thresholds[1:], strict=False)):
+    if not thresholds or any(low >= high for low, high in pairwise(thresholds)):
         raise ScoringModelInvalid("scoring model.link_thresholds_millibits: has to rise and not to be empty")
     return ScoringModel(
         version=hashlib.sha256(document).hexdigest()[:16],
@@ -271,7 +272,9 @@ class _Place:
     def text(self, field: str, *, maximum: int = 63, pattern: str = ".*") -> str:
         value = self.get(field)
         if not isinstance(value, str) or len(value) > maximum or not re.fullmatch(pattern, value, re.DOTALL):
-            raise ScoringModelInvalid(f"{self.place}.{field}: has to be a text of at most {maximum} like {pattern}")
+            raise ScoringModelInvalid(
+                f"{self.place}.{field}: has to be a text of at most {maximum} like {pattern}"
+            )
         return value
 
     def name(self, field: str = "name") -> str:
@@ -343,7 +346,9 @@ def _read_comparison(place: _Place, vocabulary: Vocabulary, tables: Mapping[str,
     columns = place.texts("columns")
     unknown = sorted(set(columns) - set(PROFILE_COLUMNS))
     if unknown or not columns:
-        raise ScoringModelInvalid(f"{place.place}.columns: {', '.join(unknown) or 'none'} is not a profile column")
+        raise ScoringModelInvalid(
+            f"{place.place}.columns: {', '.join(unknown) or 'none'} is not a profile column"
+        )
     levels = tuple(_read_level(level, vocabulary, tables) for level in place.places("levels"))
     if levels[-1].condition is not None:
         raise ScoringModelInvalid(f"{place.place}.levels: the last level has to be the one without `when`")
@@ -355,7 +360,9 @@ def _read_comparison(place: _Place, vocabulary: Vocabulary, tables: Mapping[str,
     for side in ("m", "u"):
         total = sum(getattr(level, side) for level in levels)
         if not 0.98 <= total <= 1.02:
-            raise ScoringModelInvalid(f"{place.place}.levels: the {side} of all levels add to {total:.4f}, not to 1")
+            raise ScoringModelInvalid(
+                f"{place.place}.levels: the {side} of all levels add to {total:.4f}, not to 1"
+            )
     return Comparison(place.name(), columns, levels)
 
 
@@ -457,5 +464,8 @@ def _read_priors(root: _Place) -> tuple[SourcePrior, ...]:
 def _read_exclusive(root: _Place) -> tuple[str, ...]:
     schemes = root.texts("exclusive")
     if not all(re.fullmatch(r"[a-z0-9][a-z0-9_\-]{0,62}@?", scheme) for scheme in schemes):
-        raise ScoringModelInvalid("scoring model.exclusive: schemes are like [a-z0-9][a-z0-9_-]*, @ behind where an issuer has to be stated")
+        raise ScoringModelInvalid(
+            "scoring model.exclusive: schemes are like [a-z0-9][a-z0-9_-]*, "
+            "with @ behind where an issuer has to be stated"
+        )
     return schemes

@@ -304,6 +304,8 @@ def _whole_step(name: str, getters: tuple[Getter, ...]) -> Callable[[Row, dict[s
 
 
 def _text(name: str, value: object) -> str | None:
+    if isinstance(value, list | dict) and not value:
+        return None
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, bool | list | dict):

@@ -55,10 +55,20 @@ if TYPE_CHECKING:
 
 __all__ = ["LoadReport", "LoadRequest", "load_records"]
 
-_BULK_RECORDS_MIN: Final = 1_000
+_BULK_RECORDS_MIN: Final = 5_000
+"""Below this one by one is faster than starting the bulk engine."""
 _BATCH: Final = 200
 _SETTLE_BATCH: Final = 1_000
 _WAIT_S: Final = 0.5
+_STATEMENT_COLUMNS: Final = (
+    "version",
+    "effective_at",
+    "statement",
+    "digest",
+    "profile",
+    "profile_digest",
+    "hashes",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +111,13 @@ class _Rows:
             {name: self.table[name].chunk(0) for name in PREPARED_COLUMNS.names} if self.count else {}
         )
 
-    def read(self, at: int) -> StoredStatement:
-        """Return what is stored of the row at a position."""
-        get = {name: column[at].as_py() for name, column in self._columns.items()}
-        return StoredStatement(
-            get["version"],
-            get["effective_at"],
-            get["statement"],
-            get["digest"],
-            get["profile"],
-            get["profile_digest"],
-            get["hashes"],
-        )
+    def read_many(self, positions: Sequence[int]) -> list[StoredStatement]:
+        """Return what is stored of the rows at these positions."""
+        taken = self.table.take(pa.array(positions, pa.int64()))
+        return [
+            StoredStatement(*values)
+            for values in zip(*(taken[name].to_pylist() for name in _STATEMENT_COLUMNS), strict=True)
+        ]
 
 
 def load_records(
@@ -232,7 +237,7 @@ class _Load:
         return RecordCommand(
             RecordRef(self._request.source, key),
             None,
-            version=None if version is None else version + 1,
+            version=version,
             effective_at=effective_at,
             author=self._request.author,
             cause=self._cause,
@@ -263,7 +268,7 @@ class _Load:
         writer = SliceWriter(
             self._store,
             new,
-            read=lambda at: rows.read(positions[at]),
+            read=lambda places: rows.read_many([positions[at] for at in places]),
             contract_version=self._contract.version,
             author=self._request.author,
             cause=self._cause,
@@ -367,35 +372,29 @@ class _Load:
     def _resolve_rest(
         self, rows: _Rows, rest: Sequence[int], stored: dict[str, tuple[bytes, int | None, str]]
     ) -> None:
-        batch: list[tuple[int, RecordCommand]] = []
+        """Resolve rows in file order; one that says again what is stored is not even tried."""
         digests = rows.table["digest"].to_pylist() if rest else []
         versions = rows.table["version"].to_pylist() if rest else []
         numbers = rows.table["row"].to_pylist() if rest else []
         seen: set[str] = set()
-        for done, at in enumerate(rest, 1):
-            key = rows.keys[at]
-            held = stored.get(key)
-            is_first = key not in seen
-            seen.add(key)
-            if is_first and held is not None and held[:2] == (digests[at], versions[at]):
-                self._report.outcomes[Outcome.UNCHANGED.value] += 1
-            else:
-                batch.append((numbers[at], self._command(rows, at)))
-            if len(batch) == _BATCH:
-                self._resolve(batch)
-                batch = []
-            if done % _BATCH == 0:
-                self._request.on_progress("resolve", done, len(rest))
-        if batch:
-            self._resolve(batch)
-        self._request.on_progress("resolve", len(rest), len(rest))
+        for start in range(0, len(rest), _BATCH):
+            told: list[int] = []
+            for at in rest[start : start + _BATCH]:
+                key = rows.keys[at]
+                held = stored.get(key)
+                if key not in seen and held is not None and held[:2] == (digests[at], versions[at]):
+                    self._report.outcomes[Outcome.UNCHANGED.value] += 1
+                else:
+                    told.append(at)
+                seen.add(key)
+            statements = zip(told, rows.read_many(told), strict=True)
+            self._resolve([(numbers[at], self._command(rows.keys[at], one)) for at, one in statements])
+            self._request.on_progress("resolve", min(start + _BATCH, len(rest)), len(rest))
 
-    def _command(self, rows: _Rows, at: int) -> RecordCommand:
-        one = rows.read(at)
-        ref = RecordRef(self._request.source, rows.keys[at])
+    def _command(self, key: str, one: StoredStatement) -> RecordCommand:
         statement = orjson.loads(one.statement) if one.statement is not None else None
         return RecordCommand(
-            ref=ref,
+            ref=RecordRef(self._request.source, key),
             attributes=None if statement is None else statement["attributes"],
             version=one.version,
             effective_at=one.effective_at,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select
@@ -42,15 +43,15 @@ class StoredStatement:
 
     version: int | None
     effective_at: Instant | None
-    statement: bytes
+    statement: bytes | None  # None: a withdrawal, which has no profile either
     digest: bytes
     profile: bytes
     profile_digest: bytes
     hashes: Sequence[int]
 
 
-StatementReader = Callable[[int], StoredStatement]
-"""Gives the statement of a new record by its position."""
+StatementReader = Callable[[Sequence[int]], list[StoredStatement]]
+"""Gives the statements of new records by their positions."""
 
 _Placed = tuple[int, list[list[int]]]
 """A component: its level and its clusters, each a list of positions."""
@@ -109,13 +110,15 @@ class SliceWriter:
             size[0] = max(
                 50, min(_SLICE_RECORDS_MAX, int(record_count * min(2.0, target_s / max(taken, 1e-4))))
             )
-            time.sleep(taken * _PAUSE_SHARE)  # lets waiting writers in: SQLite's lock knows no queue
+            if not self._store.is_postgres:
+                time.sleep(taken * _PAUSE_SHARE)  # lets waiting writers in: SQLite's lock knows no queue
         return customers, left_over
 
     def _write_slice(self, batch: list[_Placed]) -> tuple[int, list[int]]:
-        statements = {at: self._read(at) for _, clusters in batch for cluster in clusters for at in cluster}
+        places = [at for _, clusters in batch for cluster in clusters for at in cluster]
+        statements = dict(zip(places, self._read(places), strict=True))
         prepared = self._seal(statements)
-        pids_before = dict(self._pids)
+        pids_known = len(self._pids)
         try:
             with self._store.write() as tx:
                 tx.lock_whole()
@@ -132,7 +135,7 @@ class SliceWriter:
                     tx.insert_rows(table, rows)
                 tx.update_rows("record_load", ("id",), ("beat_at",), [(self._load_id, self._clock())])
         except BaseException:
-            self._pids = pids_before
+            self._pids = dict(islice(self._pids.items(), pids_known))
             raise
         finally:
             self._rows = {}
@@ -149,6 +152,7 @@ class SliceWriter:
         sealer: Sealer = self._store.sealer
         sealed = {}
         for at, one in statements.items():
+            assert one.statement is not None
             data_key, wrapped = sealer.new_data_key()
             sealed[at] = (wrapped, sealer.seal(data_key, one.statement), sealer.seal(data_key, one.profile))
         return sealed

@@ -2,7 +2,7 @@
 
 Invariant: an answer shows every commit that had returned when it was asked for (autocommit reads, no cache).
 asyncpg on PostgreSQL, because SQLAlchemy's async engine gave a quarter of its rate for one-key reads
-(`docs/decisions/0004-hot-paths.md`); SQLite is read in the calling thread, which costs less than a hop.
+(`docs/decisions/0005-hot-paths-use-the-driver.md`); SQLite is read in the calling thread, which costs less than a hop.
 Elsewhere: everything else that is read (`identity.look_up`).
 """
 

@@ -2,12 +2,13 @@
 
 Invariants: READ COMMITTED, so that a statement after a lock sees what the lock waited for; a lock is a
 transaction-level advisory lock; `lock` and the read that follows are two statements.
-Source of the lock rules: measurements named in `docs/decisions/0003-locks.md`.
+Source of the lock rules: measurements named in `docs/decisions/0004-locks.md`.
 Elsewhere: what both dialects share (`identity.store_sql.transaction`).
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, Final
@@ -27,14 +28,16 @@ GATE_LOCK: Final = 7_360_001
 _JUDGEMENT_LOCK: Final = 7_360_002
 _COMPONENT_CLASS: Final = 7_360_003
 _ID_BLOCK: Final = 1000
+_COPY_ROWS_MIN: Final = 40
 
 
 class IdBlock:
-    """Ids drawn from the store in blocks; one per process."""
+    """Ids drawn from the store in blocks; one per process, shared by its threads under `guard`."""
 
     def __init__(self) -> None:
         self.next_id = 0
         self.end_id = 0
+        self.guard = threading.Lock()
 
 
 class PostgresTransaction(SqlTransaction):
@@ -56,10 +59,11 @@ class PostgresTransaction(SqlTransaction):
         return list(values)
 
     def lock(self, hashes: Iterable[int]) -> None:
+        # The gate comes first: who holds it alone never waits for somebody who waits for it.
         self._query(
-            f"SELECT pg_advisory_xact_lock_shared({GATE_LOCK}), count(pg_advisory_xact_lock(h)) "
-            "FROM unnest(%s::int8[]) h",
-            list(hashes),
+            "SELECT count(CASE n WHEN 1 THEN pg_advisory_xact_lock_shared(h) ELSE pg_advisory_xact_lock(h) END) "
+            "FROM unnest(%s::int8[]) WITH ORDINALITY u(h, n)",
+            [GATE_LOCK, *hashes],
         )
 
     def lock_components(self, component_ids: Iterable[int]) -> None:
@@ -79,17 +83,18 @@ class PostgresTransaction(SqlTransaction):
 
     def new_ids(self, count: int) -> Sequence[int]:
         block = self._ids
-        if count > block.end_id - block.next_id:
-            blocks = -(-count // _ID_BLOCK)
-            rows = self._query("SELECT nextval('sameas_ids') FROM generate_series(1, %s)", blocks)
-            if blocks > 1:
-                ids = [first + offset for (first,) in sorted(rows) for offset in range(_ID_BLOCK)]
-                return ids[:count]
-            block.next_id = rows[0][0]
-            block.end_id = block.next_id + _ID_BLOCK
-        first = block.next_id
-        block.next_id += count
-        return range(first, first + count)
+        with block.guard:
+            if count > block.end_id - block.next_id:
+                blocks = -(-count // _ID_BLOCK)
+                rows = self._query("SELECT nextval('sameas_ids') FROM generate_series(1, %s)", blocks)
+                if blocks > 1:
+                    ids = [first + offset for (first,) in sorted(rows) for offset in range(_ID_BLOCK)]
+                    return ids[:count]
+                block.next_id = rows[0][0]
+                block.end_id = block.next_id + _ID_BLOCK
+            first = block.next_id
+            block.next_id += count
+            return range(first, first + count)
 
     def read_records(self, refs: Collection[RecordRef]) -> dict[RecordRef, RecordRow]:
         if not refs:
@@ -135,7 +140,13 @@ class PostgresTransaction(SqlTransaction):
         )
 
     def insert_rows(self, table: str, rows: Sequence[Row]) -> None:
-        if rows:
+        if len(rows) >= _COPY_ROWS_MIN:
+            with self._cursor.copy(_copy_sql(table)) as copy:
+                copy.set_types(_copy_types(table))
+                write_row = copy.write_row
+                for row in rows:
+                    write_row(row)
+        elif rows:
             self._cursor.execute(_insert_sql(table), [list(column) for column in zip(*rows, strict=True)])
 
     def update_rows(self, table: str, by: Sequence[str], columns: Sequence[str], rows: Sequence[Row]) -> None:
@@ -181,6 +192,17 @@ def _insert_sql(table: str) -> str:
     return (
         f"INSERT INTO {table} ({', '.join(_quoted(columns))}) SELECT * FROM unnest({_arrays(table, columns)})"
     )
+
+
+@lru_cache
+def _copy_sql(table: str) -> str:
+    columns = _quoted([column.name for column in _table(table).columns])
+    return f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
+
+
+@lru_cache
+def _copy_types(table: str) -> list[str]:
+    return [_array_type(column).removesuffix("[]") for column in _table(table).columns]
 
 
 @lru_cache

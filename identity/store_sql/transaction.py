@@ -231,6 +231,10 @@ class SqlTransaction(ABC):
         )
         return open_version(rows[0], self.sealer)
 
+    def read_contracts_in_force(self) -> dict[str, tuple[int, bool]]:
+        rows = self._query("SELECT name, contract_version, retired_at FROM source")
+        return {name: (version, retired_at is not None) for name, version, retired_at in rows}
+
     def is_load_running(self) -> bool:
         return bool(self._query("SELECT 1 FROM record_load WHERE state = 'running' LIMIT 1"))
 

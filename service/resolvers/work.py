@@ -15,21 +15,22 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
-from identity.service import Identity
 
 from identity.api.errors import BodyInvalid
 from identity.api.read_body import decode_object
 from identity.api.records import check_key_in_path
 from identity.api.render import contract_document, error_line, record_line, stated_document
 from identity.contract import SourceContract
-from identity.errors import StatementRefused
+from identity.errors import StatementRefused, StoreBusy
 from identity.model import Instant, Outcome, RecordAnswer, RecordCommand, RecordRef, Verdict
+from identity.service import Identity
 from identity.statement import read_line, read_statement
 from matching.errors import SameasError
 from service.errors import InternalFault
 
 __all__ = ["JobAnswer", "Worker"]
 
+_HALVED_MIN: Final = 50
 _NONE: Final = InternalFault("a command got no answer")
 
 
@@ -110,9 +111,15 @@ class Worker:
         self, commands: list[RecordCommand], *, dry_run: bool
     ) -> Sequence[RecordAnswer | SameasError]:
         try:
-            return self._identity.resolve(commands, dry_run=dry_run)
+            answers = self._identity.resolve(commands, dry_run=dry_run)
         except SameasError as exc:
-            return [exc] * len(commands)
+            answers = [exc] * len(commands)
+        if len(commands) >= _HALVED_MIN and all(isinstance(answer, StoreBusy) for answer in answers):
+            # Another process holds what this batch needs: less of it at a time waits less, and holds up less.
+            middle = len(commands) // 2
+            halves = (commands[:middle], commands[middle:])
+            return [answer for half in halves for answer in self._resolve_slice(half, dry_run=dry_run)]
+        return answers
 
     def _contract(self, source: str) -> SourceContract:
         contract = self._contracts.get(source)

@@ -555,7 +555,10 @@ def test_p9_no_value_that_was_sent_shows_in_logs_metrics_or_errors(service: Serv
         for method, path, arguments in attempts
         if (answer := service.ask(method, path, **arguments)).is_error
     ]
-    lines = b'{"key":"canarykey","attributes":{"birth_date":["canaryname"]}}\n{"canaryname\n{"key":"x","canaryname":1}\n'
+    lines = (
+        b'{"key":"canarykey","attributes":{"birth_date":["canaryname"]}}\n'
+        b'{"canaryname\n{"key":"x","canaryname":1}\n'
+    )
     shown += [answer["error"]["detail"] for answer in service.lines("crm", lines) if "error" in answer]
     shown += [service.ask("GET", "/metrics").text, service.log()]
 

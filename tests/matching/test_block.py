@@ -1,0 +1,73 @@
+"""Blocking keys depend on the record, the model and the secret alone."""
+
+from __future__ import annotations
+
+import random
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matching.block import KEYS_MAX, blocking_values, compile_blocker
+from matching.scoring_model import default_scoring_model, load_scoring_model
+from tests.matching.profiles import make_profile, make_random_profile
+
+HASH_KEY = b"sixteen bytes at least"
+
+
+@given(st.integers(min_value=0, max_value=10**6))
+def test_keys_are_sorted_unique_signed_and_at_most_thirty_two(seed: int) -> None:
+    block = compile_blocker(default_scoring_model(), hash_key=HASH_KEY)
+
+    keys = block(make_random_profile(random.Random(seed)))
+
+    assert list(keys) == sorted(set(keys))
+    assert len(keys) <= KEYS_MAX
+    assert all(-(2**63) <= key < 2**63 for key in keys)
+
+
+def test_another_secret_gives_other_keys_and_the_same_secret_the_same() -> None:
+    profile = make_profile(emails=("a@b.de",), phones=("4930123456",))
+    block, again, other = (
+        compile_blocker(default_scoring_model(), hash_key=key) for key in (HASH_KEY, HASH_KEY, b"x" * 16)
+    )
+
+    assert block(profile) == again(profile)
+    assert not set(block(profile)) & set(other(profile))
+
+
+def test_a_value_on_the_stop_list_gives_no_key() -> None:
+    stated = orjson.loads(default_scoring_model().document)
+    stated["stop_values"] = {"email": ["a@b.de"]}
+    stopped = load_scoring_model(orjson.dumps(stated))
+    profile = make_profile(emails=("a@b.de", "c@d.de"))
+
+    assert ("email", "a@b.de") in blocking_values(default_scoring_model(), profile)
+    assert ("email", "a@b.de") not in blocking_values(stopped, profile)
+    assert ("email", "c@d.de") in blocking_values(stopped, profile)
+
+
+def test_crossed_names_and_sound_alikes_share_a_key() -> None:
+    block = compile_blocker(default_scoring_model(), hash_key=HASH_KEY)
+    one = make_profile(given="anna", given_canon="anna", family="meier")
+    crossed = make_profile(given="meier", given_canon="meier", family="anna")
+    alike = make_profile(given="hanna", given_canon="hanna", family="mayer", birth_date="1980-02-03")
+    dated = make_profile(given="ina", given_canon="ina", family="meier", birth_date="1980-02-03")
+
+    assert set(block(one)) & set(block(crossed))
+    assert set(block(alike)) & set(block(dated))
+
+
+def test_an_empty_profile_has_no_keys() -> None:
+    assert compile_blocker(default_scoring_model(), hash_key=HASH_KEY)(make_profile()) == ()
+
+
+def test_a_full_person_has_no_more_than_a_dozen_keys() -> None:
+    person = make_profile(
+        kind="person", given="bob", given_canon="robert", family="smith", birth_date="1980-02-03",
+        name_tokens=("bob", "smith"), emails=("bob.smith@x.de",), email_users=("bobsmith",),
+        phones=("4930123456",), addresses=("5 main street berlin",), house_numbers=("5",),
+        streets=("main street",), postcodes=("10115",), cities=("berlin",),
+    )  # fmt: skip
+
+    assert len(compile_blocker(default_scoring_model(), hash_key=HASH_KEY)(person)) <= 12
