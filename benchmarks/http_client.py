@@ -1,4 +1,4 @@
-"""An HTTP/1.1 client that costs less than the servers it measures: keep-alive, requests made before the clock runs.
+"""An HTTP/1.1 client that costs less than the servers it measures: keep-alive, requests made beforehand.
 
 Invariant: a connection has one request under way; an answer without `Content-Length` is not understood.
 Latency in an open loop counts from the moment a request was due, so that a server that stalls is seen to.
@@ -40,7 +40,9 @@ class Answers:
         return len(self.seconds) / self.elapsed_s
 
 
-def make_request(method: str, path: str, *, api_key: str = "", body: bytes = b"", headers: Mapping[str, str] = {}) -> bytes:  # noqa: B006
+def make_request(
+    method: str, path: str, *, api_key: str = "", body: bytes = b"", headers: Mapping[str, str] = {}
+) -> bytes:
     """Return the bytes of a request."""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
     if api_key:
@@ -98,7 +100,8 @@ class _Connection(asyncio.Protocol):
 
     def ask(self, request: bytes) -> asyncio.Future[bytes]:
         """Send a request; the future is the whole answer, head and body."""
-        assert self._answer is None and self._transport is not None
+        assert self._answer is None
+        assert self._transport is not None
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return self._answer

@@ -50,9 +50,8 @@ def format_figure(figure: Figure) -> str:
 
 
 def _render(measurement: Measurement) -> str:
-    where = (
-        f"{measurement.date}, commit {measurement.commit}, {measurement.records:,} records, {measurement.machine}"
-    )
+    size = f"{measurement.records:,} records, " if measurement.records else ""
+    where = f"{measurement.date}, commit {measurement.commit}, {size}{measurement.machine}"
     if measurement.skipped:
         return f"### {measurement.name}\n\n{where}\n\nNot measured: {measurement.skipped}"
     lines = [

@@ -61,7 +61,9 @@ class Population:
 
     def write_truth(self, path: Path, streamed_count: int) -> Path:
         """Write the truth of the stored records and the first of the streamed ones."""
-        pq.write_table(pq.read_table(self.folder / "truth.parquet")[: self.stored_count + streamed_count], path)
+        pq.write_table(
+            pq.read_table(self.folder / "truth.parquet")[: self.stored_count + streamed_count], path
+        )
         return path
 
 
@@ -72,7 +74,9 @@ def make_population(folder: Path, *, stored_count: int, streamed_count: int) -> 
     records = generate_population(seed=SEED, record_count=stored_count + streamed_count)
     write_records(folder, islice(records, stored_count), dict.fromkeys(SOURCES, "parquet"))
     for record in records:
-        streamed.append(StreamedRecord(record.source, record.source_key, record.attributes, record.effective_at))
+        streamed.append(
+            StreamedRecord(record.source, record.source_key, record.attributes, record.effective_at)
+        )
         truth.append(record[:3])
     _append_truth(folder / "truth.parquet", truth)
     return Population(folder, stored_count, streamed)
@@ -92,5 +96,3 @@ def _append_truth(path: Path, rows: Sequence[tuple[str, str, str]]) -> None:
     columns = list(zip(*rows, strict=True)) or [(), (), ()]
     after = pa.table([pa.array(column, pa.string()) for column in columns], names=before.column_names)
     pq.write_table(pa.concat_tables([before, after]), path)
-
-

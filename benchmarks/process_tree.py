@@ -67,6 +67,8 @@ class PeakMemory:
 def _read_parent(entry: Path) -> int | None:
     try:
         # The command's name stands in parentheses and may hold spaces.
-        return int((entry / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[1])
+        return int(
+            (entry / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[1]
+        )
     except (OSError, IndexError, ValueError):
         return None

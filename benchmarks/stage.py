@@ -135,7 +135,7 @@ class Stage:
         return found
 
     def loaded(self, stored_count: int) -> LoadedStore:
-        """Return the PostgreSQL store with this many records, loaded from files; the first call loads and times it."""
+        """Return the PostgreSQL store with this many records; the first call loads and times it."""
         found = self._stores.get(stored_count)
         if found is None:
             found = self._stores[stored_count] = self._load(stored_count)
@@ -170,12 +170,15 @@ class Stage:
         with psycopg.connect(self.server_url, autocommit=True) as admin:
             admin.execute("CHECKPOINT")
 
-    def evaluate(self, population: Population, streamed_count: int = 0, **environment: str) -> float:
+    def evaluate(
+        self, population: Population, environment: Mapping[str, str], *, streamed_count: int = 0
+    ) -> float:
         """Return the clustered pairwise F1 of a store against the truth, by `sameas evaluate`."""
         folder = self.new_folder("truth")
         truth = population.write_truth(folder / "truth.parquet", streamed_count)
-        environment.setdefault("SAMEAS_DATA_DIR", str(folder))
-        said = run_sameas("evaluate", str(truth), "--json", environment=environment)
+        said = run_sameas(
+            "evaluate", str(truth), "--json", environment={"SAMEAS_DATA_DIR": str(folder), **environment}
+        )
         f1: float = orjson.loads(said)["pairwise"]["f1"]
         return f1
 
@@ -188,7 +191,7 @@ class Stage:
         seconds, peak_bytes = load_sources(population, environment, tell=self.tell)
         with psycopg.connect(url, autocommit=True) as admin:
             admin.execute("VACUUM (ANALYZE)")
-        f1 = self.evaluate(population, SAMEAS_DATABASE_URL=url)
+        f1 = self.evaluate(population, environment)
         return LoadedStore(url, population, seconds, peak_bytes, f1)
 
 
@@ -208,7 +211,7 @@ def open_stage(sizes: Sizes, *, tell: Callable[[str], None]) -> Iterator[Stage]:
 def load_sources(
     population: Population, environment: Mapping[str, str], *, tell: Callable[[str], None]
 ) -> tuple[dict[str, float], int]:
-    """Load the three files one after the other; return the seconds of each, and the peak memory of the largest."""
+    """Load the files one after the other; return the seconds of each, and the peak memory of all."""
     seconds: dict[str, float] = {}
     peak_bytes = 0
     for source in SOURCES:
@@ -262,7 +265,10 @@ def start_sameas(
 
 @contextlib.contextmanager
 def serve(
-    folder: Path, environment: Mapping[str, str], *, program: tuple[str, ...] = (*COMMAND, "serve", "--port", "0")
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    program: tuple[str, ...] = (*COMMAND, "serve", "--port", "0"),
 ) -> Iterator[Address]:
     """Run a service until the block ends; it prints its address, as `sameas serve` does, when it is ready."""
     api_key = f"sk_bench_{secrets.token_hex(16)}"

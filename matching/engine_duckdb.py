@@ -34,9 +34,10 @@ from splink import DuckDBAPI, Linker
 
 from matching.block import compile_blocker
 from matching.compare import render_sql
-from matching.model import LIST_COLUMNS, PROFILE_COLUMNS, Profile, column_position
-from matching.score import PatternWeigher, TermSteps
+from matching.model import LIST_COLUMNS, PROFILE_COLUMNS, Profile
+from matching.score import PatternWeigher
 from matching.scoring_model import Comparison, ScoringModel, TermUse
+from matching.tabulate import ProfileTabler, list_term_uses
 
 __all__ = ["PAIR_COLUMNS", "DuckDbEngine"]
 
@@ -66,8 +67,8 @@ class DuckDbEngine:
         self._model = model
         self._weigher = PatternWeigher(model)
         self._block = compile_blocker(model, hash_key=hash_key)
-        self._uses = _list_term_uses(model)
-        self._steps = [TermSteps(model.term_tables[use.table], use.percent, hash_key) for use in self._uses]
+        self._uses = list_term_uses(model)
+        self._tabler = ProfileTabler(model, hash_key=hash_key)
         self._sources: dict[str, int] = {}
         self._linker: Linker | None = None
         self._slices = count()
@@ -189,32 +190,32 @@ class DuckDbEngine:
         )
         self._con.execute("DROP TABLE usable_keys")
 
+    def load_table(self, ids: pa.Array, source: str, columns: pa.Table, hashes: pa.Array) -> None:
+        """Add profiles of one source that `ProfileTabler` tabulated, with their blocking keys.
+
+        Args:
+            ids: int64, one a row of `columns`.
+            hashes: the blocking keys of each row, a list of int64.
+        """
+        self._linker = None
+        number = self._sources.setdefault(source, len(self._sources))
+        head = pa.table({"unique_id": ids, "source": pa.array([number] * len(ids), pa.int32())})
+        for name in columns.column_names:
+            head = head.append_column(name, columns[name])
+        self._insert("profiles", head)
+        self._con.register("incoming", pa.table({"hashes": hashes, "id": ids}))
+        self._con.execute("INSERT INTO blocking_keys SELECT unnest(hashes), id FROM incoming")
+        self._con.unregister("incoming")
+
     def _load_slice(self, rows: list[tuple[int, str, Profile]]) -> None:
-        ids, sources, profiles = zip(*rows, strict=True)
-        for source in sources:
-            self._sources.setdefault(source, len(self._sources))
-        columns: dict[str, Any] = {
-            "unique_id": pa.array(ids, pa.int64()),
-            "source": pa.array([self._sources[source] for source in sources], pa.int32()),
-        }
-        for name, values in zip(PROFILE_COLUMNS, zip(*profiles, strict=True), strict=True):
-            columns[name] = pa.array(values, pa.list_(pa.string()) if name in LIST_COLUMNS else pa.string())
-        for index, (use, steps) in enumerate(zip(self._uses, self._steps, strict=True)):
-            position = column_position(use.column)
-            columns[f"steps_{index}"] = pa.array(
-                [steps.find(profile[position]) for profile in profiles], pa.int16()
-            )
-        self._insert("profiles", pa.table(columns))
-        keys = [
-            (key, row_id)
-            for row_id, profile in zip(ids, profiles, strict=True)
-            for key in self._block(profile)
-        ]
-        if keys:
-            hashes, holders = zip(*keys, strict=True)
-            self._insert(
-                "blocking_keys", pa.table({"h": pa.array(hashes, pa.int64()), "id": pa.array(holders)})
-            )
+        by_source: dict[str, list[tuple[int, Profile]]] = {}
+        for row_id, source, profile in rows:
+            by_source.setdefault(source, []).append((row_id, profile))
+        for source, entries in by_source.items():
+            profiles = [profile for _, profile in entries]
+            hashes = pa.array([self._block(profile) for profile in profiles], pa.list_(pa.int64()))
+            ids = pa.array([row_id for row_id, _ in entries], pa.int64())
+            self.load_table(ids, source, self._tabler.tabulate(profiles), hashes)
 
     def _insert(self, table: str, rows: pa.Table) -> None:
         self._con.register("incoming", rows)
@@ -313,13 +314,6 @@ class DuckDbEngine:
                 steps = f"CASE CAST(mw_{comparison.name} AS INTEGER) {' '.join(cases)} ELSE 0 END"
                 parts.append(f"CAST({steps} AS BIGINT) * {radix}")
         return " + ".join(parts)
-
-
-def _list_term_uses(model: ScoringModel) -> list[TermUse]:
-    found = {
-        level.terms: None for comparison in model.comparisons for level in comparison.levels if level.terms
-    }
-    return list(found)
 
 
 def _profiles_ddl(uses: list[TermUse]) -> str:

@@ -24,9 +24,9 @@ from typing import Any, Final
 
 from rapidfuzz.distance import OSA
 
-from matching.compare import NATIVE_MEASURES, render_python
+from matching.compare import NATIVE_MEASURES, Condition, render_python
 from matching.errors import ScoringModelInvalid
-from matching.model import PROFILE_COLUMNS, Millibits, Profile, column_position
+from matching.model import PROFILE_COLUMNS, TEXT_COLUMNS, Millibits, Profile, column_position
 from matching.scoring_model import TERM_STEP_MILLIBITS, TERM_STEPS_MAX, Comparison, ScoringModel, TermTable
 
 __all__ = [
@@ -96,9 +96,9 @@ class TermSteps:
         }
         self.listed[None] = 0
 
-    def find(self, value: str | None) -> int:
+    def find(self, value: Any) -> int:
         """Return the steps of a value: 0 when absent, those of the rarest listed value when not listed."""
-        found = self.listed.get(value)
+        found: int | None = self.listed.get(value)
         if found is not None:
             return found
         if value is not None and self._table.hashed:
@@ -205,8 +205,14 @@ class Scorer:
         self, left: Profile, right: Profile, *, left_source: str, right_source: str, same_as: bool = False
     ) -> Millibits:
         """Return the weight of a pair of records; `same_as`: one's source states that it is the other."""
-        prior = self._prior(left_source, right_source)
-        weight = self._weigh(self._find_pattern(left, right), prior)
+        prior = self._priors.get((left_source, right_source))
+        if prior is None:
+            prior = self._prior(left_source, right_source)
+        numbered = self._find_pattern(left, right)
+        weights = self._weights.get(prior)
+        weight = weights.get(numbered) if weights else None
+        if weight is None:
+            weight = self._weigh(numbered, prior)
         return weight + self._model.same_as_millibits if same_as else weight
 
     def score_many(self, left: Profile, rights: Iterable[Profile], *, prior: Millibits) -> list[Millibits]:
@@ -344,7 +350,27 @@ def _comparison_lines(
     sides = ["(" + " and ".join(f"{side}{position} is None" for position in positions) + ")" for side in "ab"]
     present = frozenset(comparison.columns) if len(positions) == 1 else frozenset()
     lines = [f"    if not ({sides[0]} or {sides[1]}):"]
+    ladder = _ladder_start(comparison)
+    known: Any = {
+        "comparison": comparison,
+        "model": model,
+        "weigher": weigher,
+        "namespace": namespace,
+        "hash_key": hash_key,
+    }
     for position, level in enumerate(comparison.levels):
+        if position == ladder:
+            column = positions[0]
+            namespace[f"ladder_{index}"] = _compile_ladder(comparison, ladder, namespace)
+            call = f"ladder_{index}(a{column}, b{column})"
+            lines.append(f"        {'else' if position else 'if True'}:")
+            lines.append(f"            level = {call}")
+            lines.append(f"            pattern += level * {weigher.radices[index]}")
+            for later in range(ladder, len(comparison.levels)):
+                if comparison.levels[later].terms:
+                    lines.append(f"            if level == {later + 1}:")
+                    lines += _term_lines("    ", index, later, **known)
+            break
         word = "if" if position == 0 else "elif"
         condition = (
             "else" if level.condition is None else f"{word} {render_python(level.condition, present=present)}"
@@ -352,16 +378,68 @@ def _comparison_lines(
         lines.append(f"        {condition}:")
         lines.append(f"            pattern += {(position + 1) * weigher.radices[index]}")
         if level.terms:
-            name = f"steps_{index}_{position}"
-            steps = TermSteps(model.term_tables[level.terms.table], level.terms.percent, hash_key)
-            namespace[name] = (
-                lru_cache(maxsize=1 << 16)(steps.find)
-                if model.term_tables[level.terms.table].hashed
-                else steps.listed.get
-            )
-            rarest = "" if model.term_tables[level.terms.table].hashed else f", {steps.rarest}"
-            column = column_position(level.terms.column)
-            radix = _TERM_RADIX ** weigher.term_users.index(comparison.name)
-            lines.append(f"            s, t = {name}(a{column}{rarest}), {name}(b{column}{rarest})")
-            lines.append(f"            terms += (s if s < t else t) * {radix}")
+            lines += _term_lines("", index, position, **known)
     return lines
+
+
+def _term_lines(
+    indent: str,
+    index: int,
+    position: int,
+    *,
+    comparison: Comparison,
+    model: ScoringModel,
+    weigher: PatternWeigher,
+    namespace: dict[str, Any],
+    hash_key: bytes,
+) -> list[str]:
+    terms = comparison.levels[position].terms
+    assert terms is not None
+    table = model.term_tables[terms.table]
+    steps = TermSteps(table, terms.percent, hash_key)
+    name = f"steps_{index}_{position}"
+    # Rare values under a keyed hash are looked up through it; without any, one dictionary look-up is enough.
+    namespace[name] = lru_cache(maxsize=1 << 16)(steps.find) if table.hashed else steps.listed.get
+    rarest = "" if table.hashed else f", {steps.rarest}"
+    column = column_position(terms.column)
+    return [
+        f"{indent}            s, t = {name}(a{column}{rarest}), {name}(b{column}{rarest})",
+        f"{indent}            terms += (s if s < t else t) * {weigher.term_radix(comparison.name)}",
+    ]
+
+
+def _ladder_start(comparison: Comparison) -> int | None:
+    """Return the first level from which all others compare one text column only: these can be remembered."""
+    if len(comparison.columns) != 1 or comparison.columns[0] not in TEXT_COLUMNS:
+        return None
+    start = len(comparison.levels) - 1
+    while start and _reads_only(comparison.levels[start - 1].condition, comparison.columns):
+        start -= 1
+    start = max(start, 1)  # equality is cheaper than remembering it
+    return start if start < len(comparison.levels) - 1 else None
+
+
+def _reads_only(condition: Condition | None, columns: tuple[str, ...]) -> bool:
+    if condition is None:
+        return True
+    return set(condition.columns) <= set(columns) and all(
+        _reads_only(part, columns) for part in condition.parts
+    )
+
+
+def _compile_ladder(
+    comparison: Comparison, start: int, namespace: dict[str, Any]
+) -> Callable[[str, str], int]:
+    column = column_position(comparison.columns[0])
+    present = frozenset(comparison.columns)
+    lines = [f"def climb(a{column}, b{column}):"]
+    for position in range(start, len(comparison.levels)):
+        condition = comparison.levels[position].condition
+        if condition is None:
+            lines.append(f"    return {position + 1}")
+        else:
+            lines.append(f"    if {render_python(condition, present=present)}:")
+            lines.append(f"        return {position + 1}")
+    scope = dict(namespace)
+    exec(compile("\n".join(lines), "<scoring model>", "exec"), scope)  # noqa: S102 - built from checked names
+    return lru_cache(maxsize=1 << 17)(scope["climb"])

@@ -24,8 +24,8 @@ from typing import Final
 import orjson
 from fastapi import FastAPI
 
-from identity.api import add_identity_routes
 from identity.api.doors import Order
+from identity.api.routes import add_identity_routes
 from identity.store_sql.key_reader import make_key_reader
 from identity.store_sql.opening import SqlStore
 from matching.errors import SameasError

@@ -38,7 +38,12 @@ class NewRecords:
     keys: list[str]
     profile_of: npt.NDArray[np.int64]
     profiles: Sequence[bytes]  # encoded
-    hashes: Sequence[Sequence[int]]  # of each profile
+    table: pa.Table  # the profiles as the engine wants them
+    hashes: pa.ListArray  # the blocking keys of each profile
+
+    def count_keys(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return every blocking key of the profiles, ascending, and how many of them hold it."""
+        return np.unique(self.hashes.flatten().to_numpy(), return_counts=True)
 
     def open_profile(self, number: int) -> Profile:
         """Return a profile by its number."""
@@ -207,14 +212,16 @@ def _usable_of(
     """Return those of the profiles that have a usable key."""
     if not numbers:
         return set()
-    counts: dict[int, int] = {}
-    wanted = {key for number in numbers for key in new.hashes[number]}
-    for hashes in new.hashes:
-        for key in hashes:
-            if key in wanted:
-                counts[key] = counts.get(key, 0) + 1
-    usable = {key for key in wanted if counts[key] + stored.counts.get(key, 0) <= holders_max}
-    return {number for number in numbers if any(key in usable for key in new.hashes[number])}
+    hashes = {number: new.hashes[number].as_py() for number in numbers}
+    keys, counts = new.count_keys()
+    wanted = np.unique([key for own in hashes.values() for key in own])
+    places = np.searchsorted(keys, wanted)
+    usable = {
+        key
+        for key, count in zip(wanted.tolist(), counts[places].tolist(), strict=True)
+        if count + stored.counts.get(key, 0) <= holders_max
+    }
+    return {number for number, own in hashes.items() if any(key in usable for key in own)}
 
 
 def _part_group(

@@ -102,14 +102,17 @@ class LoadReport:
 class _Rows:
     """The prepared rows of a load, by position in the file."""
 
-    def __init__(self, prepared: pa.Table) -> None:
+    def __init__(self, prepared: pa.Table, profiles: pa.Table) -> None:
         self.count = prepared.num_rows
+        self.profiles = profiles
         self.keys: list[str] = prepared["key"].to_pylist()
         self.is_plain = prepared["is_plain"].to_numpy(zero_copy_only=False)
         self.table = prepared.combine_chunks()
-        self._columns = (
-            {name: self.table[name].chunk(0) for name in PREPARED_COLUMNS.names} if self.count else {}
-        )
+        self._plain_places = np.cumsum(self.is_plain) - 1
+
+    def take_profiles(self, positions: Sequence[int]) -> pa.Table:
+        """Return the tabulated profiles of plain rows."""
+        return self.profiles.take(pa.array(self._plain_places[np.asarray(positions)], pa.int64()))
 
     def read_many(self, positions: Sequence[int]) -> list[StoredStatement]:
         """Return what is stored of the rows at these positions."""
@@ -190,14 +193,16 @@ class _Load:
             self._store.sealer.store_key,
         )
         parts = [PREPARED_COLUMNS.empty_table()]
-        for table, errors in iter_prepared(setup, processes=request.processes):
-            parts.append(table)
-            for error in errors:
+        profiles: list[pa.Table] = []
+        for chunk in iter_prepared(setup, processes=request.processes):
+            parts.append(chunk.rows)
+            profiles.append(chunk.profiles)
+            for error in chunk.errors:
                 request.on_error(error)
-            self._report.rejected += len(errors)
-            self._report.rows += table.num_rows + len(errors)
+            self._report.rejected += len(chunk.errors)
+            self._report.rows += chunk.rows.num_rows + len(chunk.errors)
             request.on_progress("prepare", self._report.rows, None)
-        return _Rows(pa.concat_tables(parts))
+        return _Rows(pa.concat_tables(parts), pa.concat_tables(profiles) if profiles else pa.table({}))
 
     def _find_stored(self) -> dict[str, tuple[bytes, int | None, str]]:
         """Return digest, version and status of each key that is stored already."""
@@ -307,7 +312,8 @@ class _Load:
             keys=[rows.keys[at] for at in positions],
             profile_of=profile_of,
             profiles=picked["profile"].to_pylist(),
-            hashes=picked["hashes"].to_pylist(),
+            table=rows.take_profiles(firsts),
+            hashes=picked["hashes"].combine_chunks(),
         )
 
     def _read_stored_holders(self, new: NewRecords) -> StoredHolders:
@@ -317,7 +323,7 @@ class _Load:
         with self._store.inspect() as tx:
             if not tx.connection.scalar(select(tables.profile.c.pid).limit(1)):
                 return stored
-            keys = sorted({key for hashes in new.hashes for key in hashes})
+            keys = new.count_keys()[0].tolist()
             for start in range(0, len(keys), 20_000):
                 held = tx.read_holders(keys[start : start + 20_000], limit=limit + 1)
                 for key, pids in held.items():
@@ -358,8 +364,12 @@ class _Load:
     def _note_crossing(self, new: NewRecords, stored: StoredHolders) -> None:
         """Note what is unsettled if the load breaks off, and what the load itself unsettles."""
         limit = self._identity.resolver.model.holders_max
-        counts: Counter[int] = Counter(key for hashes in new.hashes for key in hashes)
-        crossing = [key for key, count in counts.items() if count + stored.counts.get(key, 0) > limit]
+        keys, counts = new.count_keys()
+        crossing = [
+            key
+            for key, count in zip(keys.tolist(), counts.tolist(), strict=True)
+            if count + stored.counts.get(key, 0) > limit
+        ]
         pids = {pid for key in crossing for pid in stored.pids.get(key, ())}
         with self._store.write() as tx:
             tx.lock_whole()

@@ -22,9 +22,18 @@ from identity.prepare import Preparer
 from identity.store_sql.sealing import Sealer
 from matching.block import compile_blocker
 from matching.errors import SameasError
+from matching.model import Profile
 from matching.scoring_model import load_scoring_model
+from matching.tabulate import ProfileTabler
 
-__all__ = ["PREPARED_COLUMNS", "PreparingSetup", "RowError", "StatementSource", "iter_prepared"]
+__all__ = [
+    "PREPARED_COLUMNS",
+    "PreparedChunk",
+    "PreparingSetup",
+    "RowError",
+    "StatementSource",
+    "iter_prepared",
+]
 
 PREPARED_COLUMNS: Final = pa.schema(
     [
@@ -45,6 +54,18 @@ _ALIVE_CHECK_S: Final = 5.0
 
 RowError = tuple[int, str, str]
 """A row's number with the code and detail of its error."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedChunk:
+    """Rows of a file, prepared."""
+
+    rows: pa.Table  # of `PREPARED_COLUMNS`
+    profiles: pa.Table  # of the plain rows, as `ProfileTabler` lays them out
+    errors: list[RowError]
+
+
+_Packed = tuple[bytes, bytes, list[RowError]]
 
 
 class StatementSource(Protocol):
@@ -68,8 +89,8 @@ class PreparingSetup:
     store_key: bytes
 
 
-def iter_prepared(setup: PreparingSetup, *, processes: int) -> Iterator[tuple[pa.Table, list[RowError]]]:
-    """Yield prepared statements in tables of `PREPARED_COLUMNS`, with the rows refused among them."""
+def iter_prepared(setup: PreparingSetup, *, processes: int) -> Iterator[PreparedChunk]:
+    """Yield prepared statements in file order, with the rows refused among them."""
     if processes < 2:
         for chunk in _prepare_part(setup, part=0, parts=1):
             yield _decode(chunk)
@@ -121,19 +142,24 @@ def _work(setup: PreparingSetup, part: int, parts: int, chunks: Any) -> None:
     chunks.put(None)
 
 
-def _prepare_part(setup: PreparingSetup, *, part: int, parts: int) -> Iterator[tuple[bytes, list[RowError]]]:
+def _prepare_part(setup: PreparingSetup, *, part: int, parts: int) -> Iterator[_Packed]:
     sealer = Sealer(setup.store_key)
     model = load_scoring_model(setup.model_document)
     preparer = Preparer(blocker=compile_blocker(model, hash_key=sealer.blocking_hash_key), hasher=sealer)
+    tabler = ProfileTabler(model, hash_key=sealer.blocking_hash_key)
     contract = read_contract(setup.contract_name, setup.contract_document, version=setup.contract_version)
     for chunk in setup.source.iter_chunks(contract, part=part, parts=parts):
-        yield _prepare_chunk(chunk, contract, preparer)
+        yield _prepare_chunk(chunk, contract, preparer, tabler)
 
 
 def _prepare_chunk(
-    chunk: Sequence[tuple[int, RecordCommand | SameasError]], contract: SourceContract, preparer: Preparer
-) -> tuple[bytes, list[RowError]]:
+    chunk: Sequence[tuple[int, RecordCommand | SameasError]],
+    contract: SourceContract,
+    preparer: Preparer,
+    tabler: ProfileTabler,
+) -> _Packed:
     errors: list[RowError] = []
+    profiles: list[Profile] = []
     columns: list[list[Any]] = [[] for _ in PREPARED_COLUMNS]
     for row, command in chunk:
         if isinstance(command, SameasError):
@@ -141,6 +167,8 @@ def _prepare_chunk(
             continue
         one = preparer.prepare(command, contract)
         is_plain = not (command.is_withdrawal or command.same_as or command.alternate_keys)
+        if is_plain and one.profile is not None:
+            profiles.append(one.profile)
         values = (
             row,
             command.ref.key,
@@ -159,12 +187,18 @@ def _prepare_chunk(
         [pa.array(column, field.type) for column, field in zip(columns, PREPARED_COLUMNS, strict=True)],
         schema=PREPARED_COLUMNS,
     )
+    return _pack(table), _pack(tabler.tabulate(profiles)), errors
+
+
+def _pack(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, PREPARED_COLUMNS) as writer:
+    with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    return sink.getvalue().to_pybytes(), errors
+    packed: bytes = sink.getvalue().to_pybytes()
+    return packed
 
 
-def _decode(chunk: tuple[bytes, list[RowError]]) -> tuple[pa.Table, list[RowError]]:
-    with pa.ipc.open_stream(chunk[0]) as reader:
-        return reader.read_all(), chunk[1]
+def _decode(packed: _Packed) -> PreparedChunk:
+    return PreparedChunk(
+        pa.ipc.open_stream(packed[0]).read_all(), pa.ipc.open_stream(packed[1]).read_all(), packed[2]
+    )

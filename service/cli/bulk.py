@@ -15,7 +15,7 @@ from service.cli.session import open_identity, os_author, parse_pair
 from service.cli.show import AsJson, print_document, print_table
 
 if TYPE_CHECKING:
-    from identity.bulk import LoadReport
+    from identity.bulk.load import LoadReport
     from streams.targets import PathSpec
 
 __all__ = ["evaluate", "load"]
@@ -55,7 +55,7 @@ def load(  # noqa: PLR0917 - Typer's options are parameters; nobody calls this b
 
     Example: sameas load crm customers.csv --key id --map email=mail --map address.city=town
     """
-    from identity.bulk import LoadRequest, load_records
+    from identity.bulk.load import LoadRequest, load_records
     from service.clock import CidSource, SystemClock
     from service.resolvers.relay import error_of_head
     from streams.rejects import RejectsWriter

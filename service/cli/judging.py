@@ -9,7 +9,7 @@ import typer
 from identity.model import Verdict
 from service.cli.session import open_identity, os_author, parse_ref
 
-__all__ = ["judge_app"]
+__all__ = ["judge_app", "judge_different", "judge_same", "withdraw"]
 
 judge_app = typer.Typer(no_args_is_help=True, help="Judge records: the same customer, or not.")
 

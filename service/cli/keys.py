@@ -15,7 +15,7 @@ from service.cli.show import AsJson, print_document, print_table
 if TYPE_CHECKING:
     from service.keys import ApiKeys
 
-__all__ = ["key_app"]
+__all__ = ["create", "key_app", "list_keys", "revoke"]
 
 key_app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 

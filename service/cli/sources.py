@@ -14,7 +14,7 @@ from service.cli.session import open_identity, os_author, parse_pair
 from service.cli.show import AsJson, print_document, print_table
 from service.errors import FileInaccessible
 
-__all__ = ["source_app"]
+__all__ = ["get_source", "list_sources", "put_source", "retire_source", "source_app"]
 
 source_app = typer.Typer(no_args_is_help=True, help="Register, show and retire sources.")
 

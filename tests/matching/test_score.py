@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 import orjson
 import pytest
@@ -23,11 +24,11 @@ ANNA = {
 }  # fmt: skip
 
 
-def _read(attributes: dict[str, object]) -> Profile:
+def _read(attributes: Mapping[str, object]) -> Profile:
     return standardise(attributes, region="DE").profile
 
 
-def _explain(left: dict[str, object], right: dict[str, object]) -> PairScore:
+def _explain(left: Mapping[str, object], right: Mapping[str, object]) -> PairScore:
     scorer = compile_scorer(default_scoring_model())
     return scorer.explain_pair(_read(left), _read(right), left_source="crm", right_source="shop")
 

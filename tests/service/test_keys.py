@@ -9,7 +9,6 @@ import pytest
 import sqlalchemy as sa
 
 from identity.store_sql import tables
-from service.admin_key import ADMIN_KEY_FILE, ensure_admin_key
 from service.errors import ApiKeyRefused, ApiKeyUnknown
 from service.keys import SCOPES, ApiKeys, granted_scopes
 
@@ -48,7 +47,7 @@ def test_a_made_key_finds_its_caller_and_no_other_text_does(keys: ApiKeys) -> No
     assert caller is not None
     assert caller.id == row.id
     assert caller.scopes == {"read", "write"}
-    assert caller.sources == {"crm"}
+    assert caller.sources == frozenset({"crm"})
     assert caller.author == f"key:{row.id}"
     assert keys.find_caller(text + "x") is None
     assert keys.find_caller("") is None
@@ -117,45 +116,3 @@ def test_admin_implies_all_and_steward_implies_read_only() -> None:
     assert granted_scopes(("steward",)) == {"steward", "read"}
     assert granted_scopes(("write",)) == {"write"}
     assert granted_scopes(("read", "write")) == {"read", "write"}
-
-
-def test_the_first_start_makes_an_admin_key_and_the_second_none(keys: ApiKeys, tmp_path: Path) -> None:
-    text = ensure_admin_key(keys, tmp_path)
-
-    file = tmp_path / ADMIN_KEY_FILE
-    assert text is not None
-    assert file.read_text() == text + "\n"
-    assert file.stat().st_mode & 0o777 == 0o600
-    caller = keys.find_caller(text)
-    assert caller is not None
-    assert "admin" in caller.scopes
-    assert ensure_admin_key(keys, tmp_path) is None
-    assert len(keys.list_all()) == 1
-
-
-def test_a_revoked_admin_key_is_not_made_again(keys: ApiKeys, tmp_path: Path) -> None:
-    ensure_admin_key(keys, tmp_path)
-    keys.revoke(keys.list_all()[0].id)
-
-    assert ensure_admin_key(keys, tmp_path) is None
-
-
-def test_a_file_whose_key_another_store_knows_is_replaced(keys: ApiKeys, tmp_path: Path) -> None:
-    (tmp_path / ADMIN_KEY_FILE).write_text("sk_of_another_store")
-
-    text = ensure_admin_key(keys, tmp_path)
-
-    assert text is not None
-    assert (tmp_path / ADMIN_KEY_FILE).read_text().strip() == text
-    assert (tmp_path / ADMIN_KEY_FILE).stat().st_mode & 0o777 == 0o600
-
-
-def test_a_preset_admin_key_is_valid_and_written_nowhere(keys: ApiKeys, tmp_path: Path) -> None:
-    preset = "preset-" + "k" * 40
-
-    assert ensure_admin_key(keys, tmp_path, preset=preset) is None
-    assert ensure_admin_key(keys, tmp_path, preset=preset) is None
-
-    assert keys.find_caller(preset) is not None
-    assert len(keys.list_all()) == 1
-    assert not (tmp_path / ADMIN_KEY_FILE).exists()

@@ -98,7 +98,7 @@ def test_every_setting_is_on_the_page_of_settings() -> None:
     page = PAGE.read_text(encoding="utf-8")
 
     missing = [
-        field for field in Settings.model_fields if f"`{ENVIRONMENT_PREFIX}{field.upper()}`" not in page
+        field for field in Settings.model_fields if f"| {ENVIRONMENT_PREFIX}{field.upper()} |" not in page
     ]
 
     assert missing == []

@@ -17,7 +17,7 @@ from tests.service.server import COMMAND, environment
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 PEOPLE = """id,first,last,mail,town
 1,Ada,Byron,ada@mail.de,London
 2,Max,Muster,max@mail.de,Berlin

@@ -1,0 +1,44 @@
+"""Put the groups of commands together into the command `sameas`.
+
+Elsewhere: one room for each group of commands; what they share (`service.cli.session`).
+"""
+
+from __future__ import annotations
+
+import typer
+
+from service.cli.bulk import evaluate, load
+from service.cli.exports import export_app
+from service.cli.judging import judge_app
+from service.cli.keys import key_app
+from service.cli.operate import demo, migrate, serve
+from service.cli.reads import explain, lookup, search
+from service.cli.session import run
+from service.cli.sources import source_app
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="sameas",
+    help="Customer identity: records in, one durable customer identifier (CID) out, looked up both ways.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(serve)
+app.add_typer(source_app, name="source")
+app.command()(load)
+app.command()(lookup)
+app.command()(search)
+app.command()(explain)
+app.command()(evaluate)
+app.add_typer(export_app, name="export")
+app.add_typer(judge_app, name="judge")
+app.add_typer(key_app, name="key")
+app.command()(migrate)
+app.command()(demo)
+
+
+def main() -> None:
+    """Run the command line."""
+    run(app)
