@@ -43,11 +43,11 @@ _DOMAIN_ALIASES: Final = {
 _DOTLESS_DOMAINS: Final = frozenset({"gmail.com"})
 
 _JUNK_DOMAINS: Final = frozenset(
-    """example.com example.org example.net example.de test.com test.de test.test domain.com
-    none.com noemail.com nomail.com no.com na.com nowhere.com abc.com xyz.com asdf.com
+    """test.com test.de test.test domain.com none.com noemail.com nomail.com no.com na.com nowhere.com abc.com xyz.com asdf.com
     mailinator.com unknown.com invalid.com noreply.com""".split()
 )
-_JUNK_TOP_DOMAINS: Final = (".example", ".invalid", ".test", ".local", ".localhost")
+# Not the domains reserved for examples: who tries the service on made-up customers gives them those addresses.
+_JUNK_TOP_DOMAINS: Final = (".invalid", ".localhost")
 _JUNK_USERS: Final = frozenset(
     """noreply donotreply dontreply noemail nomail none null na test unknown nobody noone nil noaddress
     mailerdaemon notprovided notgiven invalid anonymous xxx abc asdf fake""".split()

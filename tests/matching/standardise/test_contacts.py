@@ -42,7 +42,7 @@ def test_an_address_has_one_form(text: str, address: str) -> None:
         "na@acme.com",
         "test@test.com",
         "a@a.a.aa",
-        "john@example.com",
+        "noreply@example.com",
         "a@a.de",
         "unknown",
         "n/a",
@@ -52,6 +52,10 @@ def test_an_address_has_one_form(text: str, address: str) -> None:
 )
 def test_fillers_are_junk(text: str) -> None:
     assert read_email(text) == (None, "junk")
+
+
+def test_an_address_in_a_domain_for_examples_counts() -> None:
+    assert read_email("ada@example.org") == ("ada@example.org", None)
 
 
 @pytest.mark.parametrize(
