@@ -13,6 +13,7 @@ Elsewhere: a benchmark each (`benchmarks.measure_*`), the shared server and stor
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,8 @@ class _Room:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; 1 when a figure missed its target or does not count, else 0."""
     options = _read_options(arguments)
+    # A benchmark that is told to end leaves through its `with` blocks, which stop what they started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sizes = Sizes.of(options.records, is_quick=options.quick)
     blank = Measurement("", describe_machine(), read_date(), read_commit(), 0)
     print(f"{blank.date}, commit {blank.commit}, {blank.machine}", flush=True)

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 import uvloop
 
@@ -23,6 +23,7 @@ __all__ = ["Answers", "make_request", "run_closed_loop", "run_open_loop"]
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _ANSWER_S_MAX: Final = 120.0
+_OPEN_S_MAX: Final = 3_600.0
 
 
 @dataclass(slots=True)
@@ -75,8 +76,8 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no subclass of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         received = self._received
@@ -156,7 +157,6 @@ async def _open_loop(
     freed = asyncio.Event()
     clock = time.perf_counter
     started = clock()
-    tasks: set[asyncio.Task[None]] = set()
 
     async def ask(request: bytes, due: float) -> None:
         while not idle:
@@ -168,17 +168,14 @@ async def _open_loop(
         idle.append(connection)
         freed.set()
 
-    async with asyncio.timeout(seconds + 3_600):
+    async with asyncio.timeout(min(seconds, _OPEN_S_MAX) + _ANSWER_S_MAX), asyncio.TaskGroup() as tasks:
         for number, request in enumerate(requests):
             due = started + number / rate
             if due > started + seconds:
                 break
             if (wait := due - clock()) > 0:
                 await asyncio.sleep(wait)
-            task = asyncio.create_task(ask(request, due))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-        await asyncio.gather(*tasks)
+            tasks.create_task(ask(request, due))
     answers.elapsed_s = clock() - started
     for connection in opened:
         connection.close()

@@ -12,9 +12,9 @@ import random
 from hypothesis import strategies as st
 
 from tests.promises.small_model import Statement
-from tests.promises.world import ONE_EACH, TRUSTED, Command, Judge, State, Unjudge
+from tests.promises.world import BEGIN, ONE_EACH, TRUSTED, Command, Judge, State, Unjudge
 
-__all__ = ["NAMES", "command_from", "runs", "versioned_runs"]
+__all__ = ["NAMES", "command_from", "draw_statement", "runs", "versioned_runs"]
 
 NAMES = (
     *[("crm", key) for key in "12345678"],
@@ -39,10 +39,10 @@ def command_from(number: int) -> Command:
     """Return the command of a number."""
     chance = random.Random(number)
     at = chance.random()
-    if at < 0.06:
-        verdict = "same" if at < 0.035 else "different"
+    if at < 0.08:
+        verdict = "same" if at < 0.04 else "different"
         return Judge(verdict, tuple(chance.sample(NAMES, chance.choice((1, 1, 2)))), (chance.choice(NAMES),))
-    if at < 0.09:
+    if at < 0.11:
         return Unjudge(chance.randrange(6))
     version = chance.choice((None, None, chance.randrange(30)))
     return _draw_state(chance, version=version)
@@ -51,12 +51,14 @@ def command_from(number: int) -> Command:
 def _draw_state(chance: random.Random, *, version: int | None) -> State:
     name = chance.choice(NAMES)
     if chance.random() < 0.15:
-        return State(name, None, version=version)
+        return State(name, None, version=version, effective_at=chance.choice((None, None, BEGIN)))
     same_as = chance.choice(NAMES) if chance.random() < 0.1 else None
-    return State(name, _draw_statement(chance), version=version, same_as=same_as)
+    effective_at = BEGIN + 1000 * chance.randrange(-50, 150) if chance.random() < 0.3 else None
+    statement = draw_statement(chance)
+    return State(name, statement, version=version, effective_at=effective_at, same_as=same_as)
 
 
-def _draw_statement(chance: random.Random) -> Statement:
+def draw_statement(chance: random.Random) -> Statement:
     statement: dict[str, object] = {}
     if chance.random() < 0.75:
         emails = chance.choices(("ann", "ben", "cora"), (6, 3, 1), k=chance.choice((1, 1, 1, 2)))

@@ -23,6 +23,7 @@ from identity.scoring_models import store_model
 from identity.service import Identity
 from identity.store_sql.migrate import migrate_store
 from identity.store_sql.opening import open_store, store_url
+from identity.store_sql.tables import metadata
 from matching.errors import SameasError
 from matching.standardise import clean_attributes
 from tests.oracle import (
@@ -44,11 +45,12 @@ from tests.promises.small_model import (
     weigh,
 )
 
-__all__ = ["ONE_EACH", "TRUSTED", "Clock", "Judge", "State", "Unjudge", "World", "make_identity", "open_world"]
+__all__ = ["BEGIN", "ONE_EACH", "TRUSTED", "Clock", "Judge", "State", "Unjudge", "World", "command_of", "make_identity", "open_world"]
 
 Name = tuple[str, str]
 Partition = set[frozenset[Name]]
 
+BEGIN: Instant = 1_700_000_000_000_000
 ONE_EACH = "one"
 TRUSTED = "trusty"
 _SOURCES: dict[str, dict[str, object]] = {
@@ -95,7 +97,7 @@ Command = State | Judge | Unjudge
 class Clock:
     """A clock that the test sets; without that it moves a millisecond a look."""
 
-    def __init__(self, now: Instant = 1_700_000_000_000_000) -> None:
+    def __init__(self, now: Instant = BEGIN) -> None:
         self.now = now
         self._lock = threading.Lock()
 
@@ -160,7 +162,7 @@ class World:
             told = self.told.get(state.name, [])
             same_number = [one for one in told if state.version is not None and one.version == state.version]
             is_conflict = any(one.content != state.content for one in same_number)
-            is_unknown = not told and state.statement is None and state.version is None
+            is_unknown = not told and (state.statement, state.version, state.effective_at) == (None, None, None)
             if isinstance(answer, RecordAnswer):
                 assert not is_conflict
                 assert not is_unknown
@@ -299,6 +301,15 @@ class World:
         """Assert that the store holds what the design makes of what it was told."""
         assert self.found() == self.expected()
         assert self.found_components() == self.expected_components()
+
+    def empty(self) -> None:
+        """Forget every record and judgement; the contracts and the model stay."""
+        with self.identity.store.write() as tx:
+            kept = ("alembic_version", "id_counter", "scoring_model", "source", "source_contract", "store_fact")
+            for table in metadata.tables:
+                if table not in kept:
+                    tx.connection.execute(text(f"DELETE FROM {table}"))
+        self.told, self.judgements, self.accepted = {}, {}, []
 
     def _rows(self, column: str) -> list[tuple[str, str, object]]:
         return self._query(f"SELECT source, key, {column} FROM record WHERE status = 'live'")
