@@ -95,7 +95,8 @@ _NAMES: Final = ("resolve", "single", "lookup", "bulk", "sqlite", "beside", "acc
 
 def _measure(start: Measurement, figures: Iterator[Figure]) -> Measurement:
     """Take all figures of one benchmark, printing each as it comes."""
-    print(f"\n{start.name} ({start.records:,} records)", flush=True)
+    size = f" ({start.records:,} records)" if start.records else ""
+    print(f"\n{start.name}{size}", flush=True)
     started = time.monotonic()
     taken: list[Figure] = []
     for figure in figures:

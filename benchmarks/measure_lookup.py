@@ -101,7 +101,8 @@ def look_up_many(address: Address, refs: Refs, *, seconds: float) -> float:
             [{"source": source, "key": key} for source, key in part] for part in _choose_parts(refs, _BODIES)
         )
     ]
-    return KEYS_A_REQUEST * _rate(address.port, requests, connections=2, seconds=seconds)
+    key_count = min(KEYS_A_REQUEST, len(refs))
+    return key_count * _rate(address.port, requests, connections=2, seconds=seconds)
 
 
 def _look_up_bare(address: Address, refs: Refs, *, seconds: float) -> float:

@@ -62,8 +62,10 @@ class Attempt:
         self._is_exclusive = is_exclusive
         self._extra_components = extra_components
         self._locked: set[int] = set()
+        self._met: set[int] = set()
         self._held: dict[RecordRef, RecordRow] = {}
         self._places: dict[int, set[int]] = {}
+        self._targets: set[RecordRef] = set()
 
     def run(self, prepared: Sequence[PreparedCommand]) -> list[PartedGroup]:
         """Lock, read and part; return the groups whose records, components or clusters may have changed."""
@@ -76,7 +78,7 @@ class Attempt:
         )
         self._held = admission.admit(prepared, self.seeds, self.changes)
         moving = [change for change in self.changes if change.moves]
-        self._note_beside_load(moving)
+        self._targets = {change.target for change in moving if change.target is not None}
         links: list[ProfileLink] = []
         if moving or self.seeds.keys:
             self.census.take(moving, seeds=self.seeds)
@@ -84,15 +86,22 @@ class Attempt:
         seed_rids = [row.rid for ref in self.seeds.refs if (row := self._held.get(ref)) is not None]
         partners = self.ties.find_partners(moving, seed_rids) if moving or seed_rids else []
         rows = self._touch(moving, links, partners)
-        return self._part(moving, links, partners, rows)
+        groups = self._part(moving, links, partners, rows)
+        self._note_beside_load(moving, groups)
+        return groups
 
-    def _note_beside_load(self, moving: Sequence[Change]) -> None:
-        """While a bulk load stores what it foresaw, what moves beside it has to be looked at again."""
-        if not moving or not self.tx.is_load_running():
+    def _note_beside_load(self, moving: Sequence[Change], groups: Sequence[PartedGroup]) -> None:
+        """While a bulk load stores what it foresaw, what moves beside it has to be looked at again.
+
+        So have the records that stand beside what moves: they were parted with keys that the load may be about
+        to make too common.
+        """
+        if not groups or not self.tx.is_load_running():
             return
         pids = {change.pid for change in moving}
         pids.update(change.row.pid for change in moving if change.row is not None)
         noted = [("record", change.rid) for change in moving]
+        noted.extend(("record", node.rid) for group in groups for node in group.nodes)
         noted.extend(("key", key) for pid in pids if pid is not None for key in self.census.keys_of(pid))
         self.tx.add_unsettled(noted)
 
@@ -154,10 +163,18 @@ class Attempt:
                 found |= self.census.find_left_behind(row.pid)
         return found
 
-    def require_locked(self, component_ids: Collection[int]) -> None:
-        """Return when these components are locked; else begin anew with them locked."""
-        if not self._is_exclusive and not self._locked.issuperset(component_ids):
-            self._extra_components.update(component_ids)
+    def is_tied(self, row: RecordRow) -> bool:
+        """Return whether a stored record is tied after the batch, which may be the first to name it."""
+        return row.is_tied or row.ref in self.seeds.refs or row.ref in self._targets
+
+    def note_met(self, component_ids: Collection[int]) -> None:
+        """Note components that a search met, whether they are locked or not."""
+        self._met.update(component_ids)
+
+    def require_locked(self) -> None:
+        """Return when all components met are locked; else begin anew with them locked."""
+        if not self._is_exclusive and not self._met <= self._locked:
+            self._extra_components |= self._met
             raise BeginAnew
 
     # -- what belongs together ---------------------------------------------------------------------------
@@ -181,29 +198,50 @@ class Attempt:
             # That a tie joins them is for the partition to say: it may be weak, asleep, or of the other kind.
             reopened |= tied
         # Weaker links may lead from one oversized part to another: they are searched together.
-        groups.join({_component(row) for row in rows if row.component_level > 0})
+        widened = {_component(row) for row in rows if row.component_level > 0}
+        while True:
+            groups.join(widened)
+            gathered = self._gather(moving, rows, moved, groups, reopened)
+            open_roots = {groups.find(item) for item in reopened | crossed}
+            for root, group in gathered.items():
+                if group.nodes:
+                    group.components = self._part_group(group, is_open=root in open_roots)
+            # While a load is not settled, a search may meet what a group of its own was made of.
+            roots = {groups.find(item) for item in widened}
+            met = {_component(row) for row in rows if row.component_id in self._met}
+            apart = {item for item in met if groups.find(item) not in roots}
+            if not apart:
+                return list(gathered.values())
+            widened |= apart
+
+    def _gather(
+        self,
+        moving: Sequence[Change],
+        rows: Sequence[RecordRow],
+        moved: Mapping[RecordRef, Change],
+        groups: _Groups,
+        reopened: set[_Item],
+    ) -> dict[_Item, PartedGroup]:
+        """Return the groups with their records, by root; more of them may be found to be open."""
         gathered: dict[_Item, PartedGroup] = {}
         for row in rows:
             group = gathered.setdefault(groups.find(_component(row)), PartedGroup())
             group.rows_before.append(row)
             if row.ref not in moved and row.pid is not None:
-                is_tied = row.is_tied or row.ref in self.seeds.refs
-                group.nodes.append(Node(row.rid, row.ref, row.pid, row, is_tied=is_tied))
+                group.nodes.append(Node(row.rid, row.ref, row.pid, row, is_tied=self.is_tied(row)))
         for change in moving:
             group = gathered.setdefault(groups.find(("record", change.rid)), PartedGroup())
             group.changes.append(change)
             if change.pid is not None:
-                is_tied = change.target is not None or self.ties.is_named(change.ref)
+                is_tied = (
+                    change.target is not None or self.ties.is_named(change.ref) or change.ref in self._targets
+                )
                 group.nodes.append(
                     Node(change.rid, change.ref, change.pid, change.row, change.prepared, is_tied)
                 )
             if change.was_live and len(group.rows_before) > 1:
                 reopened.add(("record", change.rid))
-        open_roots = {groups.find(item) for item in reopened | crossed}
-        for root, group in gathered.items():
-            if group.nodes:
-                group.components = self._part_group(group, links, is_open=root in open_roots)
-        return list(gathered.values())
+        return gathered
 
     def _join_linked(self, groups: _Groups, moving: Sequence[Change], links: Sequence[ProfileLink]) -> None:
         by_pid: dict[int, list[_Item]] = {}
@@ -228,9 +266,7 @@ class Attempt:
         row = self._held.get(ref)
         return None if row is None or row.component_id is None else _component(row)
 
-    def _part_group(
-        self, group: PartedGroup, links: Sequence[ProfileLink], *, is_open: bool
-    ) -> list[PartedComponent]:
+    def _part_group(self, group: PartedGroup, *, is_open: bool) -> list[PartedComponent]:
         """Part one group; unless `is_open`, its links are known to connect all of it."""
         nodes = group.nodes
         if any(row.component_level > 0 for row in group.rows_before):

@@ -21,6 +21,7 @@ __all__ = [
     "check_key",
     "check_source_name",
     "is_breaking",
+    "is_key_text",
     "read_contract",
 ]
 
@@ -81,6 +82,15 @@ def check_key(contract: SourceContract, key: object) -> str:
     if contract.key_pattern is not None and not contract.key_pattern.fullmatch(key):
         raise KeyRefused(f"The key breaks the key_pattern of source {contract.name}.")
     return key
+
+
+def is_key_text(value: object) -> bool:
+    """Return whether the value can be a key of some source: a text of 1 to 512 characters, none a control character."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= KEY_CODE_POINTS_MAX
+        and (value.isprintable() or not _CONTROL.search(value))
+    )
 
 
 def read_contract(name: str, document: Mapping[str, object], *, version: int) -> SourceContract:

@@ -82,7 +82,7 @@ def explain_records(
         "scoring_model": partitioner.model.version,
         "decision": "same" if together else "apart",
         "why": _say_why(
-            together,
+            together=together,
             weight=score.weight,
             usable=usable,
             shared=len(shared),
@@ -95,8 +95,8 @@ def explain_records(
 
 
 def _say_why(
-    together: bool,
     *,
+    together: bool,
     weight: int,
     usable: int,
     shared: int,

@@ -113,7 +113,9 @@ class LookUp:
         if known_at is None:
             return self._horizon.recent(now)
         horizon = self._horizon.recent(now)
-        # The clock may have stepped back; what an answer of ours named as known stays askable.
+        if known_at > max(now, horizon):
+            # The clock may have stepped back; what an answer of ours named as known stays askable.
+            horizon = self._horizon.advance(now, can_write=False)
         if known_at > max(now, horizon):
             raise KnownAtInFuture(
                 "known_at is ahead of the clock: what will be believed then is not known yet."

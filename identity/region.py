@@ -169,9 +169,8 @@ class Partitioner:
         if len(nodes) == 1:
             return [PartedComponent(0, [list(nodes)])]
         joined = self._positions(nodes, bindings.joined) if bindings else []
-        if links is None:
-            groups = [(0, list(range(len(nodes))))]
-        else:
+        groups = [(0, list(range(len(nodes))))]
+        if links is not None:
             groups = self._connect(nodes, scores, links, evidence, joined)
         return [
             PartedComponent(

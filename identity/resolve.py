@@ -225,7 +225,7 @@ class Resolver:
                 if check is not None:
                     check(answers, attempt, tx)
                 if dry_run:
-                    raise _Undo
+                    raise _Undo  # noqa: TRY301 - rolls back what the `with` above opened
         except _Undo:
             return effects.without_new_cids(answers)
         self.counters.update(attempt.counters)

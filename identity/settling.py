@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 
 from identity.change import Seeds
 from identity.contract import SourceContract
@@ -26,10 +27,15 @@ from identity.store_sql.opening import SqlStore
 from identity.store_sql.transaction import SqlTransaction
 from matching.errors import SameasError
 
-__all__ = ["Settler"]
+__all__ = ["LOAD_STATES_ACTIVE", "Settler"]
 
 _BATCH: Final = 100
+_NOTES_BATCH: Final = 2_000
+_BATCH_S: Final = 0.1
 _BEAT_MAX_US: Final = 900_000_000
+_LOAD_KINDS: Final = ("load-key", "load-record")
+LOAD_STATES_ACTIVE: Final = ("running", "settling", "releasing")
+"""A load stores slices, then resolves the rest; one that broke off is released by who took it over."""
 
 
 class Settler:
@@ -42,6 +48,7 @@ class Settler:
         self._resolver = resolver
         self._contracts = contracts
         self._clock = clock
+        self._batch = 1
 
     def count(self) -> int:
         """Return how many keys and records are unsettled."""
@@ -49,22 +56,63 @@ class Settler:
             return int(connection.scalar(select(func.count()).select_from(tables.unsettled)) or 0)
 
     def settle_some(self, *, limit: int) -> int:
-        """Settle up to `limit` rows; return how many are left."""
+        """Settle up to `limit` rows; return how many are left.
+
+        What a load that runs has unsettled is left to be settled when it ends: until then more comes in.
+        """
         self._take_over_broken_loads()
         done = 0
         while done < limit:
-            batch = self._settle_batch(min(_BATCH, limit - done))
+            started = time.perf_counter()
+            batch = self._settle_batch(min(self._batch, limit - done))
             if batch == 0:
                 break
             done += batch
+            taken = time.perf_counter() - started
+            self._batch = max(1, min(_BATCH, int(batch * min(2.0, _BATCH_S / max(taken, 1e-4)))))
         return self.count()
+
+    def release_load(self, *, came_as_foreseen: bool) -> None:
+        """Forget what a load noted for the case that it does not come as foreseen; what did not is unsettled.
+
+        A key that is too common by now is as foreseen; whoever changes that parts its holders anew.
+
+        Args:
+            came_as_foreseen: True when every record that the load foresaw is stored as it foresaw it.
+        """
+        limit = self._resolver.model.holders_max
+        while keys := self._read_kind("load-key"):
+            with self._store.inspect() as tx:
+                held = tx.read_holders(keys, limit=limit + 1)
+            too_common = {key for key, pids in held.items() if len(pids) > limit}
+            with self._store.write() as tx:
+                tx.add_unsettled([("key", key) for key in keys if key not in too_common])
+                tx.delete_rows("unsettled", ("kind", "id"), [("load-key", key) for key in keys])
+                tx.delete_rows("unsettled", ("kind", "id"), [("key", key) for key in sorted(too_common)])
+        while rids := self._read_kind("load-record"):
+            with self._store.write() as tx:
+                if not came_as_foreseen:
+                    tx.add_unsettled([("record", rid) for rid in rids])
+                tx.delete_rows("unsettled", ("kind", "id"), [("load-record", rid) for rid in rids])
+
+    def _read_kind(self, kind: str) -> list[int]:
+        table = tables.unsettled
+        with self._store.read() as connection:
+            query = select(table.c.id).where(table.c.kind == kind).order_by(table.c.id).limit(_NOTES_BATCH)
+            return list(connection.scalars(query))
 
     def _settle_batch(self, limit: int) -> int:
         table = tables.unsettled
         with self._store.read() as connection:
-            kind = connection.scalar(
-                select(table.c.kind).where(table.c.kind != "load-key").order_by(table.c.kind).limit(1)
-            )
+            kinds = select(table.c.kind).where(table.c.kind.not_in(_LOAD_KINDS))
+            if (
+                connection.scalar(
+                    select(tables.record_load.c.id).where(tables.record_load.c.state == "running").limit(1)
+                )
+                is not None
+            ):
+                kinds = kinds.where(table.c.kind == "contract")
+            kind = connection.scalar(kinds.order_by(table.c.kind).limit(1))
             if kind is None:
                 return 0
             ids = list(
@@ -109,22 +157,26 @@ class Settler:
             )
 
     def _take_over_broken_loads(self) -> None:
-        """Make what a load that broke off left behind ordinary unsettled keys."""
-        load, table = tables.record_load, tables.unsettled
+        """Make what a load that broke off left behind ordinary unsettled keys and records."""
+        load = tables.record_load
         with self._store.read() as connection:
-            is_quiet = connection.scalar(select(load.c.id).where(load.c.state == "running").limit(1)) is None
-        if is_quiet and self._count_kind("load-key") == 0:
-            return
-        with self._store.write() as tx:
-            tx.lock_whole()
-            running = tx.connection.execute(select(load).where(load.c.state == "running")).all()
-            broken = [row.id for row in running if self._is_broken(row.holder, row.beat_at)]
-            if broken:
-                tx.connection.execute(update(load).where(load.c.id.in_(broken)).values(state="failed"))
-            if len(broken) == len(running):
-                keys = list(tx.connection.scalars(select(table.c.id).where(table.c.kind == "load-key")))
-                tx.connection.execute(delete(table).where(table.c.kind == "load-key"))
-                tx.add_unsettled([("key", key) for key in keys])
+            active = connection.execute(select(load).where(load.c.state.in_(LOAD_STATES_ACTIVE))).all()
+        for row in active:
+            is_ours = row.state == "releasing" and row.holder == _holder()
+            if not is_ours and not self._is_broken(row.holder, row.beat_at):
+                continue
+            with self._store.write() as tx:
+                tx.lock_whole()
+                taken = tx.connection.execute(
+                    update(load)
+                    .where(load.c.id == row.id, load.c.state == row.state, load.c.holder == row.holder)
+                    .values(state="releasing", holder=_holder(), beat_at=self._clock())
+                )
+            if taken.rowcount:
+                self.release_load(came_as_foreseen=False)
+                with self._store.write() as tx:
+                    tx.lock_whole()
+                    tx.connection.execute(update(load).where(load.c.id == row.id).values(state="failed"))
 
     def _is_broken(self, holder: str, beat_at: int) -> bool:
         host, _, process_id = holder.rpartition(":")
@@ -167,6 +219,10 @@ class Settler:
         for judgement in tx.read_judgements_stated_by([row.rid]):
             return next(RecordRef(*ref) for ref in (*judgement.left, *judgement.right) if ref != row.ref)
         return None
+
+
+def _holder() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _is_process_alive(process_id: int) -> bool:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import orjson
 
-from identity.contract import KEY_CODE_POINTS_MAX, SourceContract, check_key, check_source_name
+from identity.contract import SourceContract, check_key, check_source_name, is_key_text
 from identity.errors import ContractRefused, EffectiveInFuture, StatementRefused
 from identity.model import Cause, CauseKind, Cid, CidTarget, Instant, RecordCommand, RecordRef, SameAs
 from matching.errors import Category
@@ -45,20 +45,19 @@ def parse_instant(value: object, field: str) -> Instant | None:
         return None
     if isinstance(value, str) and _RFC3339.fullmatch(value):
         try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
+            moment = datetime.fromisoformat(value.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):  # no such day, or none of the years 1 to 9999 in UTC
             moment = None
         if moment is not None:
-            delta = moment.astimezone(UTC) - _EPOCH
+            delta = moment - _EPOCH
             return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
     raise StatementRefused(f"{field} is a time as in RFC 3339 with its offset, such as 2026-11-23T09:30:00Z.")
 
 
 def format_instant(instant: Instant) -> str:
     """Return the instant as RFC 3339 in UTC with microseconds."""
-    seconds, micros = divmod(instant, 1_000_000)
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{micros:06d}Z"
+    moment = _EPOCH + timedelta(microseconds=instant)
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def read_line(contract: SourceContract, line: bytes, *, author: str, now: Instant) -> RecordCommand:
@@ -152,8 +151,10 @@ def _alternate_keys(value: object) -> dict[str, str]:
     if not isinstance(value, Mapping) or len(value) > 16:
         raise StatementRefused("alternate_keys is an object of at most 16 texts.")
     for name, text in value.items():
-        if not isinstance(text, str) or not 0 < len(text) <= KEY_CODE_POINTS_MAX or not 0 < len(name) <= 63:
-            raise StatementRefused("alternate_keys is an object of texts of 1 to 512 characters.")
+        if not is_key_text(text) or not is_key_text(name) or len(name) > 63:
+            raise StatementRefused(
+                "alternate_keys is an object of texts of 1 to 512 characters, none of them a control character."
+            )
     return dict(value)
 
 
@@ -165,7 +166,7 @@ def _same_as(value: object, own: RecordRef) -> SameAs | None:
             return CidTarget(Cid(cid))
         if value.keys() == {"source", "key"}:
             source, key = value["source"], value["key"]
-            if isinstance(source, str) and isinstance(key, str) and 0 < len(key) <= KEY_CODE_POINTS_MAX:
+            if isinstance(source, str) and isinstance(key, str) and is_key_text(key):
                 try:
                     check_source_name(source)
                 except ContractRefused as exc:

@@ -36,9 +36,10 @@ def widen_region(attempt: Attempt, group: PartedGroup) -> list[PartedComponent]:
     """Return the components of the region with their clusters; the region grows by what the searches meet.
 
     Raises:
-        BeginAnew: a search met a component that is not locked; the next attempt locks it.
+        BeginAnew: searches met components that are not locked; the next attempt locks them.
     """
     components = _Search(attempt, group).decide()
+    attempt.require_locked()  # at the end, so that one more attempt knows them all
     ties = attempt.ties.load(group.nodes)
     one_each = attempt.list_one_each(group.nodes)
     attempt.census.read_profiles({node.pid for node in group.nodes})
@@ -202,10 +203,12 @@ class _Search:
         missing = set(component_ids) - self._loaded_components
         if not missing:
             return
-        self._attempt.require_locked(missing)
+        self._attempt.note_met(missing)
         self._loaded_components |= missing
         for row in self._attempt.tx.read_members(missing):
             self._group.rows_before.append(row)
             if row.rid not in self._moved and row.pid is not None:
-                self._nodes[row.rid] = Node(row.rid, row.ref, row.pid, row, is_tied=row.is_tied)
+                self._nodes[row.rid] = Node(
+                    row.rid, row.ref, row.pid, row, is_tied=self._attempt.is_tied(row)
+                )
                 self._by_pid.pop(row.pid, None)

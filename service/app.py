@@ -75,6 +75,7 @@ def create_app(settings: Settings, store: SqlStore) -> FastAPI:
             waiting_records_max=settings.waiting_records_max,
             coalesce_ms=settings.coalesce_ms,
             count_restart=metrics.resolver_restarts.inc,
+            count_work=metrics.count_work,
         ),
         metrics=metrics,
     )

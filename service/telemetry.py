@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TextIO
 
@@ -98,8 +99,19 @@ class Metrics:
         self.unsettled = Gauge(
             "sameas_unsettled", "Records whose partition is not settled", registry=self.registry
         )
+        self._work = Counter(
+            "sameas_resolve_total",
+            "What resolving has met: records, keys, keys held by too many, candidates, members of components",
+            ("what",),
+            registry=self.registry,
+        )
         self._request_children: dict[tuple[str, str, int], Counter] = {}
         self._second_children: dict[str, Histogram] = {}
+
+    def count_work(self, counts: Mapping[str, int]) -> None:
+        """Count what a resolver process met."""
+        for what, count in counts.items():
+            self._work.labels(what).inc(count)
 
     def count_request(self, method: str, note: RequestNote, seconds: float) -> None:
         """Count one answered request."""

@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
+from identity.bulk.preparing import StatedRow
 from identity.contract import SourceContract
-from identity.model import Cause, CauseKind, Instant, RecordCommand
+from identity.model import Cause, CauseKind, Instant
 from identity.statement import read_row
 from matching.errors import SameasError
 from streams.files import open_records
@@ -23,6 +25,8 @@ from streams.mapping import MappedRow, PathSpec, compile_mapping, map_rows
 __all__ = ["FileStatements"]
 
 _CHUNK_ROWS: Final = 4_000
+_SMALL_BYTES: Final = 400_000
+"""Some 5,000 rows: about what one process prepares while others start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +41,14 @@ class FileStatements:
     key: PathSpec | None = None
     mapping: Mapping[str, PathSpec] = field(default_factory=dict)
 
-    def iter_chunks(
-        self, contract: SourceContract, *, part: int, parts: int
-    ) -> Iterator[list[tuple[int, RecordCommand | SameasError]]]:
+    def is_small(self) -> bool:
+        """See `identity.bulk.StatementSource.is_small`."""
+        try:
+            return Path(self.path).stat().st_size < _SMALL_BYTES
+        except OSError:
+            return True  # opening it will say what is wrong
+
+    def iter_chunks(self, contract: SourceContract, *, part: int, parts: int) -> Iterator[list[StatedRow]]:
         """See `identity.bulk.StatementSource.iter_chunks`."""
         file = open_records(self.path, format=self.format)
         row_mapping = compile_mapping(
@@ -54,18 +63,21 @@ class FileStatements:
         number = 0
         while chunk := list(islice(rows, _CHUNK_ROWS)):
             if number % parts == part:
-                yield [(row, self._read(contract, one, cause)) for row, one in map_rows(chunk, row_mapping)]
+                yield [self._read(contract, row, one, cause) for row, one in map_rows(chunk, row_mapping)]
             number += 1
 
     def _read(
-        self, contract: SourceContract, row: MappedRow | SameasError, cause: Cause
-    ) -> RecordCommand | SameasError:
+        self, contract: SourceContract, number: int, row: MappedRow | SameasError, cause: Cause
+    ) -> StatedRow:
         if isinstance(row, SameasError):
-            return row
+            return StatedRow(number, None, row)
         try:
-            return read_row(contract, row.key, row.to_body(), author=self.author, now=self.now, cause=cause)
+            command = read_row(
+                contract, row.key, row.to_body(), author=self.author, now=self.now, cause=cause
+            )
         except SameasError as refused:
-            return refused
+            return StatedRow(number, row.key, refused)
+        return StatedRow(number, row.key, command)
 
 
 def _path(path: Any) -> Any:

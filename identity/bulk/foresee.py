@@ -11,61 +11,101 @@ Elsewhere: storing what was foreseen (`identity.bulk.slices`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from identity.bulk.prepared_rows import ProfileTable
 from identity.model import RecordRef
 from identity.region import Node, PartedComponent, Partitioner
 from identity.store import SourcedProfile
 from matching.engine_duckdb import DuckDbEngine
 from matching.model import Profile, decode_profile
 from matching.partition import Links, find_components, iter_groups
+from matching.tabulate import ProfileTabler
 
-__all__ = ["Foreseen", "NewRecords", "StoredHolders", "foresee"]
+__all__ = ["Foreseen", "NewRecords", "ProfileReader", "StoredHolders", "foresee"]
+
+Places = npt.NDArray[np.int64]
+
+_STORED_SLICE: Final = 20_000
 
 
 @dataclass(slots=True)
 class NewRecords:
-    """The new records of a load, by position: key, profile number; profiles by number."""
+    """The new records of a load, by place: key, profile number; the profiles by number."""
 
     source: str
     keys: list[str]
-    profile_of: npt.NDArray[np.int64]
-    profiles: Sequence[bytes]  # encoded
-    table: pa.Table  # the profiles as the engine wants them
-    hashes: pa.ListArray  # the blocking keys of each profile
+    profile_of: Places
+    profile_count: int
+    profiles: ProfileReader
+    held_keys: Places  # every blocking key of the profiles, ascending
+    held_counts: Places  # how many of them hold it
 
-    def count_keys(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return every blocking key of the profiles, ascending, and how many of them hold it."""
-        return np.unique(self.hashes.flatten().to_numpy(), return_counts=True)
+    @classmethod
+    def gather(cls, source: str, keys: list[str], profile_of: Places, profiles: ProfileReader) -> NewRecords:
+        """Return the records with their keys counted."""
+        parts = [np.empty(0, dtype=np.int64)]
+        count = 0
+        for table in profiles.iter_tables():
+            parts.append(table.hashes.flatten().to_numpy())
+            count += len(table.numbers)
+        held_keys, held_counts = np.unique(np.concatenate(parts), return_counts=True)
+        return cls(source, keys, profile_of, count, profiles, held_keys, held_counts)
 
     def open_profile(self, number: int) -> Profile:
         """Return a profile by its number."""
-        return decode_profile(self.profiles[number])
+        return decode_profile(self.profiles.read(number))
+
+
+class ProfileReader(Protocol):
+    """Gives the distinct profiles of new records by number."""
+
+    def iter_tables(self) -> Iterator[ProfileTable]:
+        """Yield all of them, some at a time."""
+
+    def read(self, number: int) -> bytes:
+        """Return one of them, encoded."""
 
 
 @dataclass(slots=True)
 class StoredHolders:
-    """What the store holds under the blocking keys of a load."""
+    """What the store holds under the blocking keys of a load; counts stop one above the limit."""
 
-    counts: dict[int, int] = field(default_factory=dict)  # stored holders of each key, capped above the limit
-    pids: dict[int, list[int]] = field(default_factory=dict)  # the holders, where they are within the limit
-    profiles: dict[int, SourcedProfile] = field(default_factory=dict)
+    keys: Places  # ascending
+    counts: Places
+    holders: tuple[Places, Places]  # (key, pid) of the keys that are within the limit
+    read_profiles: Callable[[list[int]], Mapping[int, SourcedProfile]]
+
+    @classmethod
+    def none(cls) -> StoredHolders:
+        """Return those of an empty store."""
+        empty = np.empty(0, dtype=np.int64)
+        return cls(empty, empty, (empty, empty), lambda _pids: {})
+
+    def count(self, keys: Places) -> Places:
+        """Return how many stored profiles hold each of these keys."""
+        if not len(self.keys):
+            return np.zeros(len(keys), dtype=np.int64)
+        places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[places] == keys, self.counts[places], 0)
 
 
 @dataclass(slots=True)
 class Foreseen:
-    """Components of new records only, and the positions that stored records touch."""
+    """Components of new records only, and the places of new records that stored ones touch."""
 
     components: list[PartedComponent]
-    singles: npt.NDArray[np.int64]
-    touched: npt.NDArray[np.int64]
+    singles: Places
+    single_levels: npt.NDArray[np.int16]
+    touched: Places
     candidate_count: int
     link_count: int
 
@@ -80,23 +120,18 @@ def foresee(
     memory_limit_mb: int,
     temp_dir: Path,
 ) -> Foreseen:
-    """Return the components of the new records; rids and pids are positions and profile numbers here.
+    """Return the components of the new records; rids and pids are places and profile numbers here.
 
     Cost: Splink scores the candidates on all cores; memory grows with the number of new profiles.
     """
     model = partitioner.model
     with DuckDbEngine(model, hash_key=hash_key, memory_limit_mb=memory_limit_mb, temp_dir=temp_dir) as engine:
-        engine.load_profiles(
-            (number, new.source, new.open_profile(number)) for number in range(len(new.profiles))
-        )
-        engine.load_profiles((-pid, source, profile) for pid, (source, profile) in stored.profiles.items())
-        held = {
-            key: count - len(stored.pids.get(key, ())) if key in stored.pids else count
-            for key, count in stored.counts.items()
-        }
-        links, candidate_count = _collect_links(
-            engine.iter_candidates(held={k: n for k, n in held.items() if n}), partitioner
-        )
+        for table in new.profiles.iter_tables():
+            engine.load_table(table.numbers, new.source, table.columns, table.hashes)
+        _load_stored(engine, stored, ProfileTabler(model, hash_key=hash_key))
+        is_common = stored.counts > model.holders_max
+        held = dict(zip(stored.keys[is_common].tolist(), stored.counts[is_common].tolist(), strict=True))
+        links, candidate_count = _collect_links(engine.iter_candidates(held=held), partitioner)
     touched_profiles = _touched_profiles(links)
     own = (links[0] >= 0) & (links[1] >= 0)
     return _part(
@@ -110,11 +145,31 @@ def foresee(
     )
 
 
-def _collect_links(
-    tables: Iterator[pa.Table], partitioner: Partitioner
-) -> tuple[tuple[npt.NDArray[np.int64], ...], int]:
+def _load_stored(engine: DuckDbEngine, stored: StoredHolders, tabler: ProfileTabler) -> None:
+    """Give the engine the stored profiles under negative ids, with those of their keys that new profiles hold too."""
+    order = np.argsort(stored.holders[1], kind="stable")
+    keys, holders = stored.holders[0][order], stored.holders[1][order]
+    pids, starts = np.unique(holders, return_index=True)
+    ends = np.append(starts[1:], len(keys))
+    for first in range(0, len(pids), _STORED_SLICE):
+        part = slice(first, first + _STORED_SLICE)
+        read = stored.read_profiles(pids[part].tolist())
+        by_source: dict[str, list[tuple[int, int, int, Profile]]] = {}
+        for pid, start, end in zip(
+            pids[part].tolist(), starts[part].tolist(), ends[part].tolist(), strict=True
+        ):
+            if pid in read:  # else it went meanwhile; who took it away has noted its keys
+                source, profile = read[pid]
+                by_source.setdefault(source, []).append((pid, start, end, profile))
+        for source, entries in by_source.items():
+            ids = pa.array([-pid for pid, _, _, _ in entries], pa.int64())
+            hashes = pa.array([keys[start:end] for _, start, end, _ in entries], pa.list_(pa.int64()))
+            engine.load_table(ids, source, tabler.tabulate([entry[3] for entry in entries]), hashes)
+
+
+def _collect_links(tables: Iterator[pa.Table], partitioner: Partitioner) -> tuple[tuple[Places, ...], int]:
     count = 0
-    kept: list[tuple[npt.NDArray[np.int64], ...]] = []
+    kept: list[tuple[Places, ...]] = []
     for table in tables:
         count += table.num_rows
         left, right, weight = (column.to_numpy().astype(np.int64) for column in table.columns)
@@ -124,7 +179,7 @@ def _collect_links(
     return tuple(np.concatenate([empty, *(part[at] for part in kept)]) for at in range(3)), count
 
 
-def _touched_profiles(links: tuple[npt.NDArray[np.int64], ...]) -> npt.NDArray[np.int64]:
+def _touched_profiles(links: tuple[Places, ...]) -> Places:
     left, right, _ = links
     mixed = (left < 0) != (right < 0)
     return np.unique(np.maximum(left[mixed], right[mixed]))
@@ -132,8 +187,8 @@ def _touched_profiles(links: tuple[npt.NDArray[np.int64], ...]) -> npt.NDArray[n
 
 def _part(
     new: NewRecords,
-    links: tuple[npt.NDArray[np.int64], ...],
-    touched_profiles: npt.NDArray[np.int64],
+    links: tuple[Places, ...],
+    touched_profiles: Places,
     stored: StoredHolders,
     *,
     partitioner: Partitioner,
@@ -142,7 +197,7 @@ def _part(
 ) -> Foreseen:
     model = partitioner.model
     record_count = len(new.keys)
-    first_of = np.full(len(new.profiles), -1, dtype=np.int64)
+    first_of = np.full(new.profile_count, -1, dtype=np.int64)
     order = np.arange(record_count - 1, -1, -1)
     first_of[new.profile_of[order]] = order
     left, right, weight = [first_of[links[0]]], [first_of[links[1]]], [links[2]]
@@ -157,7 +212,7 @@ def _part(
         thresholds=model.link_thresholds_millibits,
         component_max=model.component_max,
     )
-    is_touched_profile = np.zeros(len(new.profiles), dtype=np.bool_)
+    is_touched_profile = np.zeros(new.profile_count, dtype=np.bool_)
     is_touched_profile[touched_profiles] = True
     touched_labels = np.unique(components.labels[is_touched_profile[new.profile_of]])
     is_touched = np.isin(components.labels, touched_labels)
@@ -171,17 +226,24 @@ def _part(
                     new, group, int(components.levels[group[0]]), partitioner=partitioner, one_each=one_each
                 )
             )
-    return Foreseen(parted, singles, np.flatnonzero(is_touched), candidate_count, len(links[0]))
+    return Foreseen(
+        parted,
+        singles,
+        components.levels[singles],
+        np.flatnonzero(is_touched),
+        candidate_count,
+        len(links[0]),
+    )
 
 
 def _link_repeated(
     new: NewRecords,
-    repeated: npt.NDArray[np.int64],
-    first_of: npt.NDArray[np.int64],
-    links: tuple[npt.NDArray[np.int64], ...],
+    repeated: Places,
+    first_of: Places,
+    links: tuple[Places, ...],
     stored: StoredHolders,
     partitioner: Partitioner,
-) -> npt.NDArray[np.int64]:
+) -> Places:
     """Return the links of records that repeat a profile: to its first record, by the profile's own weight."""
     rows: list[tuple[int, int, int]] = []
     own_weights: dict[int, int] = {}
@@ -192,7 +254,7 @@ def _link_repeated(
         for one, other, weight in zip(*(column[wanted].tolist() for column in links), strict=True):
             partners.setdefault(one, []).append((other, weight))
             partners.setdefault(other, []).append((one, weight))
-    usable = _usable_of(new, numbers, stored, partitioner.model.holders_max)
+    usable = _find_usable(new, numbers, stored, partitioner.model.holders_max)
     for position in repeated.tolist():
         number = int(new.profile_of[position])
         if number not in own_weights:
@@ -206,27 +268,27 @@ def _link_repeated(
     return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 
-def _usable_of(
+def _find_usable(
     new: NewRecords, numbers: Collection[int], stored: StoredHolders, holders_max: int
 ) -> set[int]:
     """Return those of the profiles that have a usable key."""
     if not numbers:
         return set()
-    hashes = {number: new.hashes[number].as_py() for number in numbers}
-    keys, counts = new.count_keys()
-    wanted = np.unique([key for own in hashes.values() for key in own])
-    places = np.searchsorted(keys, wanted)
-    usable = {
-        key
-        for key, count in zip(wanted.tolist(), counts[places].tolist(), strict=True)
-        if count + stored.counts.get(key, 0) <= holders_max
-    }
-    return {number for number, own in hashes.items() if any(key in usable for key in own)}
+    is_usable = new.held_counts + stored.count(new.held_keys) <= holders_max
+    wanted = np.array(sorted(numbers), dtype=np.int64)
+    found: set[int] = set()
+    for table in new.profiles.iter_tables():
+        places = np.flatnonzero(np.isin(table.numbers.to_numpy(), wanted))
+        hashes = table.hashes.take(pa.array(places))
+        parents = pc.list_parent_indices(hashes).to_numpy()
+        held = is_usable[np.searchsorted(new.held_keys, hashes.flatten().to_numpy())]
+        found.update(table.numbers.to_numpy()[places[np.unique(parents[held])]].tolist())
+    return found
 
 
 def _part_group(
     new: NewRecords,
-    group: npt.NDArray[np.int64],
+    group: Places,
     level: int,
     *,
     partitioner: Partitioner,

@@ -1,16 +1,23 @@
 """Load a file of statements: the new records in bulk, everything else as one by one, to one partition.
 
- 1. Prepare every row in several processes (`preparing`); nothing is stored yet.
+ 1. Prepare every row, a large file in several processes (`preparing`); nothing is stored yet.
  2. Tell new records from the rest: keys stored already, repeated in the file, withdrawals, statements with
-    a `same_as` or alternate keys.
+    a `same_as` or alternate keys, profiles that are stored already.
  3. With many new records: foresee their components and clusters (`foresee`), note as unsettled what would
     have to be looked at again if the load broke off, and store them in slices (`slices`).
  4. Resolve the rest in file order, like any statement.
  5. Settle what live writes and keys that crossed the limit have left unsettled.
 
+What is noted in step 3, so that nothing stays as foreseen that did not come as foreseen:
+ - `load-key`: keys too common among stored and new records together. Slices hold no links by them, though
+    the store may not show yet that they are. Those that never get so common are settled in the end.
+ - `load-record`: records that stand as they do because too much is linked to them (`slices`).
+ - `record`: stored holders of those keys, which may stand together by nothing else.
+ - `key`, `record`: what live writes beside the slices touch (`identity.attempt`).
+
 Invariant: safe to run again: what is stored already is unchanged, a load that broke off is completed by
 running it again, and until then its unsettled keys and records are settled by whoever serves the store.
-Elsewhere: the command (`service.cli`), reading files (`streams`).
+Elsewhere: the command (`service.cli`), reading files (`streams`), settling (`identity.settling`).
 """
 
 from __future__ import annotations
@@ -23,16 +30,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import orjson
-import pyarrow as pa
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import insert, select, update
 
 from identity.bulk.foresee import Foreseen, NewRecords, StoredHolders, foresee
-from identity.bulk.preparing import PREPARED_COLUMNS, PreparingSetup, RowError, StatementSource, iter_prepared
-from identity.bulk.slices import SliceWriter, StoredStatement
+from identity.bulk.prepared_rows import Positions, PreparedRows, ProfileTable, StoredStatement
+from identity.bulk.preparing import PreparingSetup, RowError, StatementSource, iter_prepared
+from identity.bulk.slices import SliceWriter
 from identity.errors import SourceRetired, WithdrawalsRefused
 from identity.model import (
     Cause,
@@ -47,28 +54,24 @@ from identity.model import (
     RecordRef,
     SameAs,
 )
+from identity.settling import LOAD_STATES_ACTIVE
 from identity.store_sql import tables
 
 if TYPE_CHECKING:
     from identity.contract import SourceContract
     from identity.service import Identity
+    from identity.store_sql.transaction import SqlTransaction
 
-__all__ = ["LoadReport", "LoadRequest", "load_records"]
+__all__ = ["BULK_RECORDS_MIN", "LoadReport", "LoadRequest", "load_records"]
 
-_BULK_RECORDS_MIN: Final = 5_000
+BULK_RECORDS_MIN: Final = 5_000
 """Below this one by one is faster than starting the bulk engine."""
 _BATCH: Final = 200
+_READ_BATCH: Final = 20_000
+_FEW_ROWS: Final = 20_000
 _SETTLE_BATCH: Final = 1_000
 _WAIT_S: Final = 0.5
-_STATEMENT_COLUMNS: Final = (
-    "version",
-    "effective_at",
-    "statement",
-    "digest",
-    "profile",
-    "profile_digest",
-    "hashes",
-)
+_AS_FORESEEN: Final = frozenset((Outcome.ISSUED, Outcome.LINKED, Outcome.MERGED, Outcome.SPLIT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,8 @@ class LoadRequest:
     snapshot: bool = False
     withdraw_max: float = 0.05
     processes: int = 2
-    memory_limit_mb: int = 1_500
+    memory_limit_mb: int = 1_200
+    bulk_records_min: int = BULK_RECORDS_MIN
     on_error: Callable[[RowError], None] = lambda _error: None
     on_progress: Callable[[str, int, int | None], None] = lambda _step, _done, _total: None
 
@@ -97,30 +101,15 @@ class LoadReport:
     customers_issued: int = 0
     candidates: int = 0
     longest_slice_s: float = 0.0
+    withdrawals_withheld: int = 0  # absent from a snapshot, but so may be the key of a refused row
 
 
-class _Rows:
-    """The prepared rows of a load, by position in the file."""
+class _Held(NamedTuple):
+    """What is stored of a key before the load: digest (empty under another contract), numbers, place."""
 
-    def __init__(self, prepared: pa.Table, profiles: pa.Table) -> None:
-        self.count = prepared.num_rows
-        self.profiles = profiles
-        self.keys: list[str] = prepared["key"].to_pylist()
-        self.is_plain = prepared["is_plain"].to_numpy(zero_copy_only=False)
-        self.table = prepared.combine_chunks()
-        self._plain_places = np.cumsum(self.is_plain) - 1
-
-    def take_profiles(self, positions: Sequence[int]) -> pa.Table:
-        """Return the tabulated profiles of plain rows."""
-        return self.profiles.take(pa.array(self._plain_places[np.asarray(positions)], pa.int64()))
-
-    def read_many(self, positions: Sequence[int]) -> list[StoredStatement]:
-        """Return what is stored of the rows at these positions."""
-        taken = self.table.take(pa.array(positions, pa.int64()))
-        return [
-            StoredStatement(*values)
-            for values in zip(*(taken[name].to_pylist() for name in _STATEMENT_COLUMNS), strict=True)
-        ]
+    digest: bytes
+    version: int | None
+    effective_at: Instant | None
 
 
 def load_records(
@@ -155,25 +144,32 @@ class _Load:
         self._new_cid = new_cid
         self._cause = Cause(CauseKind.LOAD, request.load_id)
         self._report = LoadReport()
+        self._refused_keys: set[str] = set()
+        self._nameless_count = 0
+        self._is_begun = False
+        self._came_as_foreseen = True
         entry = identity.contracts.get(request.source)
         if entry.is_retired:
             raise SourceRetired(f"Source {request.source} is retired and takes no statements.")
         self._contract: SourceContract = entry.contract
 
     def run(self) -> LoadReport:
-        rows = self._prepare()
-        stored = self._find_stored()
-        withdrawals = self._find_withdrawals(rows) if self._request.snapshot else []
-        first: dict[str, int] = {}
-        for at, key in enumerate(rows.keys):
-            first.setdefault(key, at)
-        new = [at for key, at in first.items() if rows.is_plain[at] and key not in stored]
-        if len(new) < _BULK_RECORDS_MIN:
-            new = []
-        left = self._load_new(rows, new) if new else []
-        done = set(new).difference(left)
-        rest = [at for at in range(rows.count) if at not in done]
-        self._resolve_rest(rows, rest, stored)
+        with (
+            tempfile.TemporaryDirectory(prefix="sameas-load-") as folder,
+            PreparedRows(Path(folder)) as rows,
+        ):
+            self._prepare(rows)
+            stored = self._find_stored(rows)
+            withdrawals = self._find_withdrawals(rows) if self._request.snapshot else []
+            new = self._find_new(rows, stored)
+            is_done = np.zeros(len(rows), dtype=np.bool_)
+            if len(new) >= self._request.bulk_records_min:
+                left = self._load_new(rows, new, Path(folder))
+                is_done[new] = True
+                is_done[left] = False
+                self._resolve_rest(rows, np.flatnonzero(~is_done), stored, foreseen=set(left.tolist()))
+            else:
+                self._resolve_rest(rows, np.arange(len(rows)), stored, foreseen=set())
         commands = [(0, self._withdrawal(*one)) for one in withdrawals]
         for start in range(0, len(commands), _BATCH):
             self._resolve(commands[start : start + _BATCH])
@@ -182,7 +178,7 @@ class _Load:
 
     # -- steps 1 and 2 ----------------------------------------------------------------------------------
 
-    def _prepare(self) -> _Rows:
+    def _prepare(self, rows: PreparedRows) -> None:
         request = self._request
         setup = PreparingSetup(
             request.statements,
@@ -192,49 +188,61 @@ class _Load:
             self._identity.resolver.model.document,
             self._store.sealer.store_key,
         )
-        parts = [PREPARED_COLUMNS.empty_table()]
-        profiles: list[pa.Table] = []
         for chunk in iter_prepared(setup, processes=request.processes):
-            parts.append(chunk.rows)
-            profiles.append(chunk.profiles)
+            rows.add(chunk)
             for error in chunk.errors:
                 request.on_error(error)
+            self._refused_keys.update(chunk.refused_keys)
+            self._nameless_count += chunk.nameless_count
             self._report.rejected += len(chunk.errors)
-            self._report.rows += chunk.rows.num_rows + len(chunk.errors)
+            self._report.rows += chunk.row_count + len(chunk.errors)
             request.on_progress("prepare", self._report.rows, None)
-        return _Rows(pa.concat_tables(parts), pa.concat_tables(profiles) if profiles else pa.table({}))
+        rows.seal()
 
-    def _find_stored(self) -> dict[str, tuple[bytes, int | None, str]]:
-        """Return digest, version and status of each key that is stored already."""
+    def _find_stored(self, rows: PreparedRows) -> dict[str, _Held]:
+        """Return what is stored of the keys of the file; of a long file everything of the source is read."""
         record = tables.record
-        found: dict[str, tuple[bytes, int | None, str]] = {}
+        query = select(
+            record.c.key, record.c.digest, record.c.version, record.c.effective_at, record.c.contract_version
+        ).where(record.c.source == self._request.source)
+        queries = [query]
+        if len(rows) < _FEW_ROWS:
+            keys = sorted(set(rows.keys))
+            queries = [query.where(record.c.key.in_(keys[at : at + 500])) for at in range(0, len(keys), 500)]
+        found: dict[str, _Held] = {}
         with self._store.read() as connection:
-            query = select(
-                record.c.key, record.c.digest, record.c.version, record.c.status, record.c.contract_version
-            )
-            query = query.where(record.c.source == self._request.source)
-            for key, digest, version, status, contract_version in connection.execute(
-                query.execution_options(yield_per=10_000)
-            ):
-                is_current = contract_version == self._contract.version
-                found[key] = (bytes(digest) if is_current else b"", version, status)
+            for one in queries:
+                for key, digest, version, effective_at, contract_version in connection.execute(
+                    one.execution_options(yield_per=10_000)
+                ):
+                    is_current = contract_version == self._contract.version
+                    found[key] = _Held(bytes(digest) if is_current else b"", version, effective_at)
         return found
 
-    def _find_withdrawals(self, rows: _Rows) -> list[tuple[str, int | None, Instant | None]]:
+    def _find_withdrawals(self, rows: PreparedRows) -> list[tuple[str, int | None, Instant | None]]:
+        """Return the live records whose keys the file lacks; none where a key of the file cannot be read."""
         record = tables.record
-        stated = set(rows.keys)
+        stated = self._refused_keys.union(rows.keys)
+        absent: list[tuple[str, int | None, Instant | None]] = []
+        live_count = 0
         with self._store.read() as connection:
-            live = connection.execute(
+            query = (
                 select(record.c.key, record.c.version, record.c.effective_at)
                 .where(record.c.source == self._request.source, record.c.status == KeyStatus.LIVE.value)
                 .order_by(record.c.key)
-            ).all()
-        absent = [(key, version, effective_at) for key, version, effective_at in live if key not in stated]
-        if live and len(absent) > self._request.withdraw_max * len(live):
-            raise WithdrawalsRefused(
-                f"The snapshot lacks {len(absent)} of {len(live)} live records of source {self._request.source}, more "
-                f"than {self._request.withdraw_max:.0%}. If that is right, say so with --withdraw-max."
             )
+            for key, version, effective_at in connection.execute(query.execution_options(yield_per=10_000)):
+                live_count += 1
+                if key not in stated:
+                    absent.append((key, version, effective_at))
+        if absent and len(absent) > self._request.withdraw_max * live_count:
+            raise WithdrawalsRefused(
+                f"The snapshot lacks {len(absent)} of {live_count} live records of source {self._request.source}, "
+                f"more than {self._request.withdraw_max:.0%}. If that is right, say so with --withdraw-max."
+            )
+        if self._nameless_count:
+            self._report.withdrawals_withheld = len(absent)
+            return []
         return absent
 
     def _withdrawal(self, key: str, version: int | None, effective_at: Instant | None) -> RecordCommand:
@@ -248,32 +256,61 @@ class _Load:
             cause=self._cause,
         )
 
+    def _find_new(self, rows: PreparedRows, stored: dict[str, _Held]) -> Positions:
+        """Return the positions fit for the bulk path: the first of their key, plain, key and profile not stored.
+
+        A stored profile stands for all its records: what a new one of them links to touches the stored one.
+        """
+        seen: set[str] = set()
+        is_new = np.zeros(len(rows), dtype=np.bool_)
+        for at, key in enumerate(rows.keys):
+            if key not in seen:
+                seen.add(key)
+                is_new[at] = key not in stored
+        new = np.flatnonzero(is_new & rows.is_plain)
+        if len(new) < self._request.bulk_records_min:
+            return new[:0]
+        numbers, firsts = rows.number_profiles(new)
+        is_stored = np.zeros(len(firsts), dtype=np.bool_)
+        with self._store.inspect() as tx:
+            if _has_profiles(tx):
+                for start in range(0, len(firsts), _READ_BATCH):
+                    digests = rows.read_digests(firsts[start : start + _READ_BATCH])
+                    found = {bytes(digest) for digest in tx.find_pids(digests)}
+                    is_stored[start : start + len(digests)] = [digest in found for digest in digests]
+        return new[~is_stored[numbers]]
+
     # -- step 3 -----------------------------------------------------------------------------------------
 
-    def _load_new(self, rows: _Rows, positions: list[int]) -> list[int]:
+    def _load_new(self, rows: PreparedRows, positions: Positions, folder: Path) -> Positions:
         """Store new records in bulk; return the positions left to be resolved one by one."""
         self._begin()
-        new = self._gather(rows, positions)
-        stored = self._read_stored_holders(new)
-        partitioner = self._identity.resolver.partitioner
-        one_each = [self._contract.name] if self._contract.one_per_customer else []
+        profile_of, firsts = rows.number_profiles(positions)
+        new = NewRecords.gather(
+            self._request.source,
+            [rows.keys[at] for at in positions.tolist()],
+            profile_of,
+            _Profiles(rows, firsts),
+        )
         self._request.on_progress("match", 0, len(positions))
-        with tempfile.TemporaryDirectory(prefix="sameas-load-") as folder:
+        # One state of the store throughout: what changes after it began is noted by who changes it.
+        with self._store.inspect() as tx:
+            stored = self._read_stored_holders(tx, new)
             foreseen = foresee(
                 new,
                 stored,
-                partitioner=partitioner,
+                partitioner=self._identity.resolver.partitioner,
                 hash_key=self._store.sealer.blocking_hash_key,
-                one_each=one_each,
+                one_each=[self._contract.name] if self._contract.one_per_customer else [],
                 memory_limit_mb=self._request.memory_limit_mb,
-                temp_dir=Path(folder),
+                temp_dir=folder,
             )
         self._report.candidates = foreseen.candidate_count
         self._note_crossing(new, stored)
         writer = SliceWriter(
             self._store,
             new,
-            read=lambda places: rows.read_many([positions[at] for at in places]),
+            read=lambda places: rows.read_statements(positions[places].tolist()),
             contract_version=self._contract.version,
             author=self._request.author,
             cause=self._cause,
@@ -294,59 +331,47 @@ class _Load:
         self._report.outcomes[Outcome.LINKED.value] += stored_count - customers
         self._report.longest_slice_s = writer.longest_s
         self._set_state("settling")
-        return [positions[at] for at in (*foreseen.touched.tolist(), *left)]
+        return positions[np.array([*foreseen.touched.tolist(), *left], dtype=np.int64)]
 
-    def _gather(self, rows: _Rows, positions: list[int]) -> NewRecords:
-        digests = rows.table["profile_digest"].to_pylist()
-        numbers: dict[bytes, int] = {}
-        firsts: list[int] = []
-        profile_of = np.empty(len(positions), dtype=np.int64)
-        for place, at in enumerate(positions):
-            number = numbers.setdefault(digests[at], len(firsts))
-            if number == len(firsts):
-                firsts.append(at)
-            profile_of[place] = number
-        picked = rows.table.take(pa.array(firsts, pa.int64()))
-        return NewRecords(
-            source=self._request.source,
-            keys=[rows.keys[at] for at in positions],
-            profile_of=profile_of,
-            profiles=picked["profile"].to_pylist(),
-            table=rows.take_profiles(firsts),
-            hashes=picked["hashes"].combine_chunks(),
-        )
-
-    def _read_stored_holders(self, new: NewRecords) -> StoredHolders:
+    def _read_stored_holders(self, tx: SqlTransaction, new: NewRecords) -> StoredHolders:
         """Read who holds the new records' blocking keys in the store already."""
-        stored = StoredHolders()
+        if not len(new.held_keys) or not _has_profiles(tx):
+            return StoredHolders.none()
         limit = self._identity.resolver.model.holders_max
-        with self._store.inspect() as tx:
-            if not tx.connection.scalar(select(tables.profile.c.pid).limit(1)):
-                return stored
-            keys = new.count_keys()[0].tolist()
-            for start in range(0, len(keys), 20_000):
-                held = tx.read_holders(keys[start : start + 20_000], limit=limit + 1)
-                for key, pids in held.items():
-                    stored.counts[key] = len(pids)
-                    if len(pids) <= limit:
-                        stored.pids[key] = pids
-            wanted = sorted({pid for pids in stored.pids.values() for pid in pids})
-            for start in range(0, len(wanted), 20_000):
-                stored.profiles.update(tx.read_profiles(wanted[start : start + 20_000]))
-        return stored
+        keys: list[Positions] = []
+        counts: list[Positions] = []
+        holders: list[tuple[Positions, Positions]] = []
+        for start in range(0, len(new.held_keys), _READ_BATCH):
+            held = tx.read_holders(new.held_keys[start : start + _READ_BATCH].tolist(), limit=limit + 1)
+            keys.append(np.fromiter(held, np.int64, len(held)))
+            counts.append(np.fromiter(map(len, held.values()), np.int64, len(held)))
+            usable = [(key, pid) for key, pids in held.items() if len(pids) <= limit for pid in pids]
+            pairs = np.array(usable, dtype=np.int64).reshape(-1, 2)
+            holders.append((pairs[:, 0], pairs[:, 1]))
+        all_keys, all_counts = np.concatenate(keys), np.concatenate(counts)
+        order = np.argsort(all_keys)
+        return StoredHolders(
+            all_keys[order],
+            all_counts[order],
+            (np.concatenate([one for one, _ in holders]), np.concatenate([pids for _, pids in holders])),
+            tx.read_profiles,
+        )
 
     def _begin(self) -> None:
         """Mark the load as running, once no other is; from now on live writes note what they touch."""
         while not self._try_begin():
             self._identity.settle_some(limit=0)  # takes over a load that broke off
+            if self._try_begin():
+                break
             time.sleep(_WAIT_S)
+        self._is_begun = True
 
     def _try_begin(self) -> bool:
         load = tables.record_load
         now = self._clock()
         with self._store.write() as tx:
             tx.lock_whole()
-            if tx.is_load_running():
+            if tx.connection.scalar(select(load.c.id).where(load.c.state.in_(LOAD_STATES_ACTIVE)).limit(1)):
                 return False
             tx.connection.execute(
                 insert(load).values(
@@ -364,42 +389,47 @@ class _Load:
     def _note_crossing(self, new: NewRecords, stored: StoredHolders) -> None:
         """Note what is unsettled if the load breaks off, and what the load itself unsettles."""
         limit = self._identity.resolver.model.holders_max
-        keys, counts = new.count_keys()
-        crossing = [
-            key
-            for key, count in zip(keys.tolist(), counts.tolist(), strict=True)
-            if count + stored.counts.get(key, 0) > limit
-        ]
-        pids = {pid for key in crossing for pid in stored.pids.get(key, ())}
-        with self._store.write() as tx:
-            tx.lock_whole()
-            tx.insert_rows("unsettled", [("load-key", key) for key in crossing])
-            holders = tx.read_records_of_profiles(pids) if pids else []
-            tx.add_unsettled([("record", row.rid) for row in holders])
+        is_crossing = new.held_counts + stored.count(new.held_keys) > limit
+        crossing = new.held_keys[is_crossing]
+        pids = np.unique(stored.holders[1][np.isin(stored.holders[0], crossing)])
+        for start in range(0, len(crossing), _READ_BATCH):
+            with self._store.write() as tx:
+                part = crossing[start : start + _READ_BATCH].tolist()
+                tx.add_unsettled([("load-key", key) for key in part])
+        for start in range(0, len(pids), _READ_BATCH):
+            with self._store.write() as tx:
+                holders = tx.read_records_of_profiles(pids[start : start + _READ_BATCH].tolist())
+                tx.add_unsettled([("record", row.rid) for row in holders])
 
     # -- steps 4 and 5 ----------------------------------------------------------------------------------
 
     def _resolve_rest(
-        self, rows: _Rows, rest: Sequence[int], stored: dict[str, tuple[bytes, int | None, str]]
+        self, rows: PreparedRows, rest: Positions, stored: dict[str, _Held], *, foreseen: set[int]
     ) -> None:
-        """Resolve rows in file order; one that says again what is stored is not even tried."""
-        digests = rows.table["digest"].to_pylist() if rest else []
-        versions = rows.table["version"].to_pylist() if rest else []
-        numbers = rows.table["row"].to_pylist() if rest else []
+        """Resolve rows in file order; one that says again what is stored is not even tried.
+
+        Args:
+            foreseen: the positions that the load has foreseen to become current.
+        """
         seen: set[str] = set()
         for start in range(0, len(rest), _BATCH):
-            told: list[int] = []
-            for at in rest[start : start + _BATCH]:
+            positions = rest[start : start + _BATCH].tolist()
+            told: list[tuple[int, int]] = []
+            for at, facts in zip(positions, rows.read_facts(positions), strict=True):
                 key = rows.keys[at]
-                held = stored.get(key)
-                if key not in seen and held is not None and held[:2] == (digests[at], versions[at]):
+                if key not in seen and stored.get(key) == facts[1:]:
                     self._report.outcomes[Outcome.UNCHANGED.value] += 1
                 else:
-                    told.append(at)
+                    told.append((at, facts.row))
                 seen.add(key)
-            statements = zip(told, rows.read_many(told), strict=True)
-            self._resolve([(numbers[at], self._command(rows.keys[at], one)) for at, one in statements])
-            self._request.on_progress("resolve", min(start + _BATCH, len(rest)), len(rest))
+            statements = zip(told, rows.read_statements([at for at, _ in told]), strict=True)
+            answers = self._resolve(
+                [(row, self._command(rows.keys[at], one)) for (at, row), one in statements]
+            )
+            for (at, _), outcome in zip(told, answers, strict=True):
+                if at in foreseen and outcome not in _AS_FORESEEN:
+                    self._came_as_foreseen = False
+            self._request.on_progress("resolve", start + len(positions), len(rest))
 
     def _command(self, key: str, one: StoredStatement) -> RecordCommand:
         statement = orjson.loads(one.statement) if one.statement is not None else None
@@ -414,41 +444,66 @@ class _Load:
             cause=self._cause,
         )
 
-    def _resolve(self, batch: list[tuple[int, RecordCommand]]) -> None:
+    def _resolve(self, batch: list[tuple[int, RecordCommand]]) -> list[Outcome | None]:
+        """Resolve commands with their rows' numbers; return the outcomes, None for a refused one."""
+        outcomes: list[Outcome | None] = []
         answers = self._identity.resolve([command for _, command in batch])
         for (row, _), answer in zip(batch, answers, strict=True):
             if isinstance(answer, RecordAnswer):
                 self._report.outcomes[answer.outcome.value] += 1
                 self._report.customers_issued += answer.outcome is Outcome.ISSUED
+                outcomes.append(answer.outcome)
             else:
                 self._report.rejected += 1
                 self._request.on_error((row, answer.code, answer.detail))
+                outcomes.append(None)
+        return outcomes
 
     def _settle(self) -> None:
+        if not self._is_begun:
+            return  # it has unsettled nothing
+        self._identity.settler.release_load(came_as_foreseen=self._came_as_foreseen)
         self._set_state("done")
-        total = self._identity.unsettled()
-        left = total
+        total = left = self._identity.unsettled()
         while left:
-            left = self._identity.settle_some(limit=_SETTLE_BATCH)
-            self._request.on_progress("settle", total - left, total)
+            before, left = left, self._identity.settle_some(limit=_SETTLE_BATCH)
+            self._request.on_progress("settle", max(total - left, 0), total)
+            if left >= before:
+                return  # another load has begun; what it notes is settled when it ends
 
     def _set_state(self, state: str) -> None:
-        """Say how far the load is; once its slices are stored, what only a broken-off load leaves is settled."""
-        load, unsettled = tables.record_load, tables.unsettled
+        load = tables.record_load
         with self._store.write() as tx:
             tx.lock_whole()
             ended_at = self._clock() if state == "done" else None
             tx.connection.execute(
                 update(load).where(load.c.id == self._request.load_id).values(state=state, ended_at=ended_at)
             )
-            tx.connection.execute(delete(unsettled).where(unsettled.c.kind == "load-key"))
+
+
+class _Profiles:
+    """The distinct profiles of new records, by number: `foresee.ProfileReader`."""
+
+    def __init__(self, rows: PreparedRows, firsts: Positions) -> None:
+        self._rows = rows
+        self._firsts = firsts
+
+    def iter_tables(self) -> Iterator[ProfileTable]:
+        return self._rows.iter_profiles(self._firsts)
+
+    def read(self, number: int) -> bytes:
+        return self._rows.read_profile(int(self._firsts[number]))
+
+
+def _has_profiles(tx: SqlTransaction) -> bool:
+    return tx.connection.scalar(select(tables.profile.c.pid).limit(1)) is not None
 
 
 def _iter_placed(foreseen: Foreseen) -> Iterator[tuple[int, list[list[int]]]]:
     for component in foreseen.components:
         yield component.level, [[node.rid for node in cluster] for cluster in component.clusters]
-    for at in foreseen.singles.tolist():
-        yield 0, [[at]]
+    for at, level in zip(foreseen.singles.tolist(), foreseen.single_levels.tolist(), strict=True):
+        yield level, [[at]]
 
 
 def _read_same_as(stated: Sequence[str] | None) -> SameAs | None:

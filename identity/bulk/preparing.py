@@ -11,7 +11,7 @@ import multiprocessing
 import queue
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -28,9 +28,10 @@ from matching.tabulate import ProfileTabler
 
 __all__ = [
     "PREPARED_COLUMNS",
-    "PreparedChunk",
+    "PackedChunk",
     "PreparingSetup",
     "RowError",
+    "StatedRow",
     "StatementSource",
     "iter_prepared",
 ]
@@ -56,25 +57,33 @@ RowError = tuple[int, str, str]
 """A row's number with the code and detail of its error."""
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedChunk:
-    """Rows of a file, prepared."""
+class StatedRow(NamedTuple):
+    """A row of a file: its number, its key where it can be read, and what it states or why it is refused."""
 
-    rows: pa.Table  # of `PREPARED_COLUMNS`
-    profiles: pa.Table  # of the plain rows, as `ProfileTabler` lays them out
+    number: int
+    key: str | None
+    command: RecordCommand | SameasError
+
+
+class PackedChunk(NamedTuple):
+    """Rows of a file, prepared; each table is one Arrow stream of one batch."""
+
+    rows: bytes  # of `PREPARED_COLUMNS`
+    row_count: int
+    profiles: bytes  # of the plain rows, as `ProfileTabler` lays them out
     errors: list[RowError]
-
-
-_Packed = tuple[bytes, bytes, list[RowError]]
+    refused_keys: list[str]  # of refused rows that have one
+    nameless_count: int  # refused rows of which not even the key can be read
 
 
 class StatementSource(Protocol):
     """A file's statements; crosses to other processes, so it holds plain values only."""
 
-    def iter_chunks(
-        self, contract: SourceContract, *, part: int, parts: int
-    ) -> Iterator[list[tuple[int, RecordCommand | SameasError]]]:
-        """Yield every `parts`-th chunk of rows, beginning with chunk `part`, each row with its number."""
+    def is_small(self) -> bool:
+        """Tell whether the file is read sooner than a process is started."""
+
+    def iter_chunks(self, contract: SourceContract, *, part: int, parts: int) -> Iterator[list[StatedRow]]:
+        """Yield every `parts`-th chunk of rows, beginning with chunk `part`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +98,10 @@ class PreparingSetup:
     store_key: bytes
 
 
-def iter_prepared(setup: PreparingSetup, *, processes: int) -> Iterator[PreparedChunk]:
+def iter_prepared(setup: PreparingSetup, *, processes: int) -> Iterator[PackedChunk]:
     """Yield prepared statements in file order, with the rows refused among them."""
-    if processes < 2:
-        for chunk in _prepare_part(setup, part=0, parts=1):
-            yield _decode(chunk)
+    if processes < 2 or setup.source.is_small():
+        yield from _prepare_part(setup, part=0, parts=1)
         return
     context = multiprocessing.get_context("spawn")
     queues: list[Any] = [context.Queue(_CHUNKS_AHEAD) for _ in range(processes)]
@@ -114,7 +122,7 @@ def iter_prepared(setup: PreparingSetup, *, processes: int) -> Iterator[Prepared
                 elif isinstance(item, SameasError):
                     raise item
                 else:
-                    yield _decode(item)
+                    yield item
             part = (part + 1) % processes
     finally:
         for worker in workers:
@@ -142,7 +150,7 @@ def _work(setup: PreparingSetup, part: int, parts: int, chunks: Any) -> None:
     chunks.put(None)
 
 
-def _prepare_part(setup: PreparingSetup, *, part: int, parts: int) -> Iterator[_Packed]:
+def _prepare_part(setup: PreparingSetup, *, part: int, parts: int) -> Iterator[PackedChunk]:
     sealer = Sealer(setup.store_key)
     model = load_scoring_model(setup.model_document)
     preparer = Preparer(blocker=compile_blocker(model, hash_key=sealer.blocking_hash_key), hasher=sealer)
@@ -153,52 +161,57 @@ def _prepare_part(setup: PreparingSetup, *, part: int, parts: int) -> Iterator[_
 
 
 def _prepare_chunk(
-    chunk: Sequence[tuple[int, RecordCommand | SameasError]],
-    contract: SourceContract,
-    preparer: Preparer,
-    tabler: ProfileTabler,
-) -> _Packed:
+    chunk: Sequence[StatedRow], contract: SourceContract, preparer: Preparer, tabler: ProfileTabler
+) -> PackedChunk:
     errors: list[RowError] = []
+    refused_keys: list[str] = []
     profiles: list[Profile] = []
-    columns: list[list[Any]] = [[] for _ in PREPARED_COLUMNS]
-    for row, command in chunk:
+    prepared: list[tuple[Any, ...]] = []
+    for row, key, command in chunk:
         if isinstance(command, SameasError):
             errors.append((row, command.code, command.detail))
+            if key is not None:
+                refused_keys.append(key)
             continue
         one = preparer.prepare(command, contract)
         is_plain = not (command.is_withdrawal or command.same_as or command.alternate_keys)
         if is_plain and one.profile is not None:
             profiles.append(one.profile)
-        values = (
-            row,
-            command.ref.key,
-            command.version,
-            command.effective_at,
-            is_plain,
-            one.statement,
-            one.digest,
-            one.encoded_profile,
-            one.profile_digest,
-            one.hashes,
+        prepared.append(
+            (
+                row,
+                command.ref.key,
+                command.version,
+                command.effective_at,
+                is_plain,
+                one.statement,
+                one.digest,
+                one.encoded_profile,
+                one.profile_digest,
+                one.hashes,
+            )
         )
-        for column, value in zip(columns, values, strict=True):
-            column.append(value)
-    table = pa.Table.from_arrays(
+    columns = zip(*prepared, strict=True) if prepared else ((),) * len(PREPARED_COLUMNS)
+    table = pa.RecordBatch.from_arrays(
         [pa.array(column, field.type) for column, field in zip(columns, PREPARED_COLUMNS, strict=True)],
         schema=PREPARED_COLUMNS,
     )
-    return _pack(table), _pack(tabler.tabulate(profiles)), errors
+    (profile_batch,) = tabler.tabulate(profiles).combine_chunks().to_batches() or [None]
+    if profile_batch is None:
+        profile_batch = pa.RecordBatch.from_pylist([], schema=tabler.tabulate(()).schema)
+    return PackedChunk(
+        _pack(table),
+        len(prepared),
+        _pack(profile_batch),
+        errors,
+        refused_keys,
+        len(errors) - len(refused_keys),
+    )
 
 
-def _pack(table: pa.Table) -> bytes:
+def _pack(batch: pa.RecordBatch) -> bytes:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
     packed: bytes = sink.getvalue().to_pybytes()
     return packed
-
-
-def _decode(packed: _Packed) -> PreparedChunk:
-    return PreparedChunk(
-        pa.ipc.open_stream(packed[0]).read_all(), pa.ipc.open_stream(packed[1]).read_all(), packed[2]
-    )

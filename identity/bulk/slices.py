@@ -10,13 +10,13 @@ Elsewhere: what was foreseen (`identity.bulk.foresee`), live writes beside it (`
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select
 
+from identity.bulk.prepared_rows import StoredStatement
 from identity.errors import StoreBusy
 from identity.model import FOREVER, Cause, Cid, CidStatus, EventType, Instant, KeyStatus, RecordRef
 from identity.store import Row
@@ -28,26 +28,14 @@ if TYPE_CHECKING:
     from identity.store_sql.opening import SqlStore
     from identity.store_sql.transaction import SqlTransaction
 
-__all__ = ["SliceWriter", "StatementReader", "StoredStatement"]
+__all__ = ["SliceWriter", "StatementReader"]
 
 _FIRST_SLICE: Final = 200
-_SQLITE_SLICE_S: Final = 0.15
+_SQLITE_SLICE_S: Final = 0.08
 _POSTGRES_SLICE_S: Final = 0.6
 _PAUSE_SHARE: Final = 0.1
+_SLICE_RECORDS_MIN: Final = 50
 _SLICE_RECORDS_MAX: Final = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class StoredStatement:
-    """What is stored of one new record beside its place in the partition."""
-
-    version: int | None
-    effective_at: Instant | None
-    statement: bytes | None  # None: a withdrawal, which has no profile either
-    digest: bytes
-    profile: bytes
-    profile_digest: bytes
-    hashes: Sequence[int]
 
 
 StatementReader = Callable[[Sequence[int]], list[StoredStatement]]
@@ -108,7 +96,8 @@ class SliceWriter:
             record_count = sum(len(cluster) for _, clusters in batch for cluster in clusters)
             progress(record_count - len(left))
             size[0] = max(
-                50, min(_SLICE_RECORDS_MAX, int(record_count * min(2.0, target_s / max(taken, 1e-4))))
+                _SLICE_RECORDS_MIN,
+                min(_SLICE_RECORDS_MAX, int(record_count * min(2.0, target_s / max(taken, 1e-4)))),
             )
             if not self._store.is_postgres:
                 time.sleep(taken * _PAUSE_SHARE)  # lets waiting writers in: SQLite's lock knows no queue
@@ -123,7 +112,7 @@ class SliceWriter:
             with self._store.write() as tx:
                 tx.lock_whole()
                 self._require_running(tx)
-                taken = self._find_taken(tx, statements)
+                taken = self._find_taken(tx, statements) if self._is_contract_in_force(tx) else set(places)
                 kept = [one for one in batch if taken.isdisjoint(at for cluster in one[1] for at in cluster)]
                 left = (
                     [at for one in batch if one not in kept for cluster in one[1] for at in cluster]
@@ -169,11 +158,27 @@ class SliceWriter:
             for at, one in statements.items()
             if int(self._new.profile_of[at]) not in self._pids
         }
-        digests = tx.find_pids(list(unknown))
-        if digests:
-            numbers = {int(self._new.profile_of[unknown[bytes(digest)]]) for digest in digests}
+        numbers = {
+            int(self._new.profile_of[unknown[bytes(digest)]]) for digest in tx.find_pids(list(unknown))
+        }
+        numbers |= self._find_vanished(tx, statements)
+        if numbers:
             taken.update(at for at in statements if int(self._new.profile_of[at]) in numbers)
         return taken
+
+    def _find_vanished(self, tx: SqlTransaction, statements: Mapping[int, StoredStatement]) -> set[int]:
+        """Return the profiles that an earlier slice stored and that somebody took away again."""
+        known = {
+            number: one.profile_digest
+            for at, one in statements.items()
+            if (number := int(self._new.profile_of[at])) in self._pids
+        }
+        found = {bytes(digest): pid for digest, pid in tx.find_pids(list(known.values())).items()}
+        return {number for number, digest in known.items() if found.get(digest) != self._pids[number]}
+
+    def _is_contract_in_force(self, tx: SqlTransaction) -> bool:
+        """Tell whether the rows were read by the contract that is in force; else they are read again, one by one."""
+        return tx.read_contracts_in_force().get(self._new.source) == (self._contract_version, False)
 
     def _build(
         self,
@@ -234,6 +239,9 @@ class SliceWriter:
             (rid, system_at, valid_from, FOREVER, FOREVER, cid, KeyStatus.LIVE.value, *cause)
         )
         self._table("event").append((system_at, next(ids), kind.value, rid, cid, None, 1, valid_from, *cause))
+        if component[1] > 0:
+            # It stands so because of how much is linked to it; that may be in a slice that never comes.
+            self._table("unsettled").append(("load-record", rid))
 
     def _table(self, name: str) -> list[Row]:
         return self._rows.setdefault(name, [])

@@ -28,7 +28,16 @@ from identity.store_sql.sealing import STORE_KEY_BYTES, Sealer
 from identity.store_sql.sqlite import SqliteTransaction
 from identity.store_sql.transaction import ProfileCache, SqlTransaction
 
-__all__ = ["REVISION", "SqlStore", "check_sqlite_version", "open_engines", "open_store", "store_url"]
+__all__ = [
+    "REVISION",
+    "SqlStore",
+    "check_revision",
+    "check_sqlite_version",
+    "open_engines",
+    "open_store",
+    "read_revision",
+    "store_url",
+]
 
 REVISION: Final = "0001"
 """The migration this program's tables stand at."""
@@ -58,11 +67,9 @@ class SqlStore:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a read-only transaction that sees one state of the store throughout."""
-        with translating(), self.engine.connect() as connection:
-            if self.is_postgres:
-                connection = connection.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
-                )
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with translating(), self.engine.connect() as plain:
+            connection = plain.execution_options(**options) if self.is_postgres else plain
             with connection.begin():
                 yield connection
 

@@ -22,9 +22,8 @@ from service.errors import FileInaccessible, SettingsInvalid
 from service.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from identity.service import Identity
-
     from identity.model import RecordRef
+    from identity.service import Identity
     from identity.store_sql.opening import SqlStore
 
 __all__ = [

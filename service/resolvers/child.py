@@ -76,7 +76,8 @@ def _answer(worker: Worker, frame: Frame) -> bytes:
         | ({} if answer.error is None else {"error": error_head(_known(answer.error))})
         for answer in answers
     ]
-    return pack_frame({"id": frame.head["id"], "parts": parts}, b"".join(answer.body for answer in answers))
+    head = {"id": frame.head["id"], "parts": parts, "counts": worker.take_counts()}
+    return pack_frame(head, b"".join(answer.body for answer in answers))
 
 
 def _known(error: Exception) -> SameasError:

@@ -33,6 +33,7 @@ class ResolverPool:
         coalesce_ms: int = 0,
         program: tuple[str, ...] = ("-m", "service.resolvers.child"),
         count_restart: Callable[[], object] = lambda: None,
+        count_work: Callable[[Mapping[str, int]], object] = lambda _counts: None,
     ) -> None:
         self._waiting_max = waiting_records_max
         self._processes = [
@@ -42,6 +43,7 @@ class ResolverPool:
                 coalesce_ms=coalesce_ms,
                 program=program,
                 count_restart=count_restart,
+                count_work=count_work,
             )
             for _ in range(process_count)
         ]

@@ -64,12 +64,14 @@ class ResolverProcess:
         coalesce_ms: int = 0,
         program: tuple[str, ...] = ("-m", "service.resolvers.child"),
         count_restart: Callable[[], object] = lambda: None,
+        count_work: Callable[[Mapping[str, int]], object] = lambda _counts: None,
     ) -> None:
         self._settings = settings
         self._batch = batch_records_max
         self._coalesce_seconds = coalesce_ms / 1_000
         self._program = program
         self._count_restart = count_restart
+        self._count_work = count_work
         self._queue: deque[Job] = deque()
         self._queued_records = 0
         self._flying: dict[int, list[Job]] = {}
@@ -192,6 +194,7 @@ class ResolverProcess:
             jobs = self._flying.pop(frame.head["id"])
             # Sent before the answers are handed out: the process works while we do.
             self._pump()
+            self._count_work(frame.head.get("counts", {}))
             _hand_out(jobs, frame)
 
     def _give_back(self) -> None:

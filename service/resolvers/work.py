@@ -63,6 +63,13 @@ class Worker:
         self._contracts: dict[str, SourceContract] = {}
         self._pending: list[_Job] = []
 
+    def take_counts(self) -> dict[str, int]:
+        """Return what was counted while resolving since the last call: records, keys, candidates and the like."""
+        counters = self._identity.resolver.counters
+        counts = dict(counters)
+        counters.clear()
+        return counts
+
     def execute(self, heads: Sequence[dict[str, Any]], bodies: Sequence[bytes]) -> list[JobAnswer]:
         """Return an answer for each job."""
         # Contracts are read once a frame: what was committed before a request came is seen by it.

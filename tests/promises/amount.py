@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 __all__ = ["SOAK", "examples"]
 
@@ -20,6 +20,8 @@ def examples(count: int) -> Callable[[Any], Any]:
     """Decorate a property with its number of examples; a store is made for each, so none is quick."""
     return settings(
         max_examples=count * (20 if SOAK else 1),
+        # Shrinking costs minutes here; a failing run is short enough to be read as it is.
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
         suppress_health_check=[
             HealthCheck.too_slow,
             HealthCheck.data_too_large,

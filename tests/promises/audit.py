@@ -5,7 +5,9 @@ Written from the design with plain queries and plain Python.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
+from itertools import pairwise
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -98,8 +100,6 @@ def history_rows(query) -> dict[int, list[_HistoryRow]]:  # type: ignore[no-unty
 
 def cid_states(query) -> dict[str, list[tuple[Instant, Instant, str, list[str]]]]:  # type: ignore[no-untyped-def]
     """Return (system_from, system_to, status, successors) of every CID, in order."""
-    import json
-
     states: dict[str, list[tuple[Instant, Instant, str, list[str]]]] = defaultdict(list)
     for cid, system_from, system_to, status, successors in query(
         "SELECT cid, system_from, system_to, status, successors FROM cid_state ORDER BY cid, system_from"
@@ -121,7 +121,7 @@ def _assert_successors(states) -> None:  # type: ignore[no-untyped-def]
     for rows in states.values():
         assert rows[-1][1] == FOREVER
         assert rows[0][2] == "live"
-        for row, following in zip(rows, rows[1:], strict=False):
+        for row, following in pairwise(rows):
             assert row[1] == following[0]
             assert row[0] < row[1]
         for _, _, status, successors in rows:
@@ -129,7 +129,7 @@ def _assert_successors(states) -> None:  # type: ignore[no-untyped-def]
             assert len(set(successors)) == len(successors)
             assert all(successor in states for successor in successors)
             assert len(successors) == 1 if status == "merged" else len(successors) != 1
-    for cid, rows in states.items():
+    for cid in states:
         waiting, seen = [cid], set()
         while waiting:
             at = waiting.pop()
@@ -152,7 +152,7 @@ def _assert_two_clocks(records, history) -> None:  # type: ignore[no-untyped-def
             assert said, "a gap on the system clock"
             assert said[-1].valid_to == FOREVER
             assert all(row.valid_from < row.valid_to for row in said)
-            for row, following in zip(said, said[1:], strict=False):
+            for row, following in pairwise(said):
                 assert row.valid_to == following.valid_from, "a gap or an overlap on the source's clock"
         said = [row for row in rows if row.system_to == FOREVER]
         first, last = min(said, key=lambda row: row.valid_from), max(said, key=lambda row: row.valid_from)
@@ -178,9 +178,11 @@ def _assert_events(records, history, events) -> None:  # type: ignore[no-untyped
         changes: list[tuple[Instant, str | None, str]] = []
         for event in told:
             assert event.previous_cid == cid
+            is_first_row = valid_from == first
             first = min(first, event.valid_from)
             if event.type == "backdated":
                 assert event.cid == cid
+                valid_from = first if is_first_row else valid_from
                 continue
             before = (cid, status)
             cid, status = event.cid, "withdrawn" if event.type == "withdrawn" else "live"
@@ -189,7 +191,7 @@ def _assert_events(records, history, events) -> None:  # type: ignore[no-untyped
             changes.append((event.known_at, cid, status))
         assert (cid, status) == (record.cid, record.status)
         assert first == record.first_valid_from
-        assert max(valid_from, first) == record.valid_from or valid_from == record.valid_from
+        assert valid_from == record.valid_from
         in_force = sorted(
             (row.system_from, row.cid, row.status) for row in history[rid] if row.valid_to == FOREVER
         )

@@ -30,9 +30,9 @@ def runs(length_min: int, length_max: int) -> st.SearchStrategy[list[Command]]:
 
 def versioned_runs(length_min: int, length_max: int) -> st.SearchStrategy[list[State]]:
     """Draw statements whose order of arrival does not matter: each has a version of its own."""
-    return st.lists(
-        st.integers(0, 10**6), min_size=length_min, max_size=length_max, unique=True
-    ).map(lambda numbers: [_draw_state(random.Random(number), version=number) for number in numbers])
+    return st.lists(st.integers(0, 10**6), min_size=length_min, max_size=length_max, unique=True).map(
+        lambda numbers: [_draw_state(random.Random(number), version=number) for number in numbers]
+    )
 
 
 def command_from(number: int) -> Command:

@@ -6,6 +6,7 @@ A test of the partition that never meets them proves little, so each run asserts
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import combinations
 
 from identity.model import Outcome, RecordAnswer
@@ -43,7 +44,7 @@ class Encounters:
         """Begin a new run."""
         self._usable, self._held, self._is_oversized = set(), set(), False
 
-    def note(self, world: World, command: Command, answers: list[object]) -> None:
+    def note(self, world: World, command: Command, answers: Sequence[object]) -> None:
         """Note what the command did, after it was told."""
         answer = answers[0]
         if isinstance(command, State) and isinstance(answer, RecordAnswer):
@@ -51,7 +52,12 @@ class Encounters:
             if answer.outcome is Outcome.STALE:
                 self.met["a late older version"] += 1
             statements = [one.statement is None for one in told]
-            if len(told) > 2 and command.statement is not None and statements[-2] and not all(statements[:-2]):
+            if (
+                len(told) > 2
+                and command.statement is not None
+                and statements[-2]
+                and not all(statements[:-2])
+            ):
                 self.met["a record was withdrawn and returned"] += command.name in world.current()
         self._note_keys(world, command)
         self._note_components(world)
@@ -98,9 +104,8 @@ class Encounters:
                     if left == right or left not in by_name or right not in by_name:
                         continue
                     one, other = by_name[left], by_name[right]
-                    is_linked = (
-                        weights[frozenset((left, right))] >= NUMBERS.thresholds[0]
-                        and bool(one.keys & other.keys & set(usable))
+                    is_linked = weights[frozenset((left, right))] >= NUMBERS.thresholds[0] and bool(
+                        one.keys & other.keys & set(usable)
                     )
                     if command.verdict == "same" and not is_linked:
                         self.met["a same without a link"] += 1
@@ -116,6 +121,8 @@ class Encounters:
             ]
             for one, other in combinations(at_clip, 2):
                 is_one_each = one.source == other.source == ONE_EACH
-                if (is_apart(one, other) or is_one_each) and world.expected() != world.expected(is_apart_now=False):
+                if (is_apart(one, other) or is_one_each) and world.expected() != world.expected(
+                    is_apart_now=False
+                ):
                     self.met["a tie at the clip was decided by a constraint"] += 1
                     return

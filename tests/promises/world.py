@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import threading
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +45,19 @@ from tests.promises.small_model import (
     weigh,
 )
 
-__all__ = ["BEGIN", "ONE_EACH", "TRUSTED", "Clock", "Judge", "State", "Unjudge", "World", "command_of", "make_identity", "open_world"]
+__all__ = [
+    "BEGIN",
+    "ONE_EACH",
+    "TRUSTED",
+    "Clock",
+    "Judge",
+    "State",
+    "Unjudge",
+    "World",
+    "command_of",
+    "make_identity",
+    "open_world",
+]
 
 Name = tuple[str, str]
 Partition = set[frozenset[Name]]
@@ -107,7 +119,9 @@ class Clock:
             return self.now
 
 
-def make_identity(url: str | None, directory: Path, *, clock: Clock | None = None, first_cid: int = 0) -> Identity:
+def make_identity(
+    url: str | None, directory: Path, *, clock: Callable[[], Instant] | None = None, first_cid: int = 0
+) -> Identity:
     """Open an identity under the small model; the store is migrated if it is new."""
     where = store_url(url, directory)
     migrate_store(where)
@@ -162,7 +176,11 @@ class World:
             told = self.told.get(state.name, [])
             same_number = [one for one in told if state.version is not None and one.version == state.version]
             is_conflict = any(one.content != state.content for one in same_number)
-            is_unknown = not told and (state.statement, state.version, state.effective_at) == (None, None, None)
+            is_unknown = not told and (state.statement, state.version, state.effective_at) == (
+                None,
+                None,
+                None,
+            )
             if isinstance(answer, RecordAnswer):
                 assert not is_conflict
                 assert not is_unknown
@@ -305,7 +323,14 @@ class World:
     def empty(self) -> None:
         """Forget every record and judgement; the contracts and the model stay."""
         with self.identity.store.write() as tx:
-            kept = ("alembic_version", "id_counter", "scoring_model", "source", "source_contract", "store_fact")
+            kept = (
+                "alembic_version",
+                "id_counter",
+                "scoring_model",
+                "source",
+                "source_contract",
+                "store_fact",
+            )
             for table in metadata.tables:
                 if table not in kept:
                     tx.connection.execute(text(f"DELETE FROM {table}"))
