@@ -38,6 +38,14 @@ __all__ = ["AlternateRef", "CidView", "LookUp", "LookUpAnswer", "ResolvedCid", "
 _WAIT_S: Final = 2.0
 _PAUSE_S: Final = 0.005
 _CHUNK: Final = 500
+_CURRENT_SQLITE: Final = "SELECT cid, status FROM record WHERE source = ? AND key = ?"
+_CURRENT_POSTGRES: Final = (
+    "SELECT r.cid, r.status FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY k(source, key, place) "
+    "LEFT JOIN record r ON r.source = k.source AND r.key = k.key ORDER BY k.place"
+)
+_NO_ROW: Final = (None, None)
+_UNKNOWN: Final = (None, KeyStatus.UNKNOWN)
+_STATUS: Final = {status.value: status for status in KeyStatus}
 
 
 class AlternateRef(NamedTuple):
@@ -100,14 +108,16 @@ class LookUp:
             HorizonNotReached: a write that began before `known_at` did not end within two seconds.
         """
         horizon = self._reach(known_at, now)
+        is_current = valid_at is None and known_at is None
         with self._store.read() as connection:
+            if is_current and all(isinstance(ref, RecordRef) for ref in refs):
+                return LookUpAnswer(self._find_current(connection, refs), horizon)
             rids = self._find_rids(connection, refs)
-            if valid_at is None and known_at is None:
+            if is_current:
                 found = self._read_current(connection, rids.values())
             else:
                 found = self._read_as_of(connection, rids.values(), valid_at=valid_at, known_at=known_at)
-        unknown = (None, KeyStatus.UNKNOWN)
-        return LookUpAnswer([found.get(rids.get(ref, -1), unknown) for ref in refs], horizon)
+        return LookUpAnswer([found.get(rids.get(ref, -1), _UNKNOWN) for ref in refs], horizon)
 
     def _reach(self, known_at: Instant | None, now: Instant) -> Instant:
         if known_at is None:
@@ -130,6 +140,19 @@ class LookUp:
                     )
                 time.sleep(_PAUSE_S)
         return horizon
+
+    def _find_current(
+        self, connection: Connection, refs: Sequence[RecordRef | AlternateRef]
+    ) -> list[tuple[Cid | None, KeyStatus]]:
+        """Return (CID, status) of records by key; on the driver's cursor, since rows of Core cost more than the query."""
+        cursor: Any = connection.connection.cursor()
+        if self._store.is_postgres:
+            cursor.execute(_CURRENT_POSTGRES, ([ref.source for ref in refs], [ref.key for ref in refs]))
+            rows = cursor.fetchall()
+        else:
+            execute = cursor.execute
+            rows = [execute(_CURRENT_SQLITE, (ref.source, ref.key)).fetchone() or _NO_ROW for ref in refs]
+        return [_UNKNOWN if status is None else (cid, _STATUS[status]) for cid, status in rows]
 
     def _find_rids(
         self, connection: Connection, refs: Iterable[RecordRef | AlternateRef]

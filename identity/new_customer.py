@@ -71,7 +71,14 @@ class NewCustomers:
                 return answered
             fresh = self._new_cid(self._clock())
             cid = self._foresee(source, clean, fresh, author)
-            self._refuse_second(source, cid)
+            try:
+                self._refuse_second(source, cid)
+            except CustomerExists:
+                # The record may be that of this very request, sent twice: its twin was stored since we asked.
+                answered = self._find_answer(source, token, digest)
+                if answered is None:
+                    raise
+                return answered
             command = RecordCommand(
                 RecordRef(source, cid), clean, author=author, wished_cid=cid if cid == fresh else None
             )

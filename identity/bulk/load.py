@@ -327,8 +327,9 @@ class _Load:
 
         customers, left = writer.write(_iter_placed(foreseen), progress=progress)
         self._report.customers_issued += customers
-        self._report.outcomes[Outcome.ISSUED.value] += customers
-        self._report.outcomes[Outcome.LINKED.value] += stored_count - customers
+        for outcome, count in ((Outcome.ISSUED, customers), (Outcome.LINKED, stored_count - customers)):
+            if count:
+                self._report.outcomes[outcome.value] += count
         self._report.longest_slice_s = writer.longest_s
         self._set_state("settling")
         return positions[np.array([*foreseen.touched.tolist(), *left], dtype=np.int64)]

@@ -81,14 +81,14 @@ def test_the_profile_is_what_is_stored_of_it() -> None:
     assert decode_profile(prepared.encoded_profile) == prepared.profile
 
 
-def test_a_phone_without_country_is_read_by_the_region_of_the_source() -> None:
+def test_a_phone_without_country_takes_that_of_the_source() -> None:
     at = column_position("phones")
 
-    unread, german = PREPARER.prepare(command(ANN), contract()), PREPARER.prepare(command(ANN), contract(region="DE"))
+    plain, german = PREPARER.prepare(command(ANN), contract()), PREPARER.prepare(command(ANN), contract(region="DE"))
 
-    assert unread.profile is not None
+    assert plain.profile is not None
     assert german.profile is not None
-    assert unread.profile[at] is None
+    assert plain.profile[at] == ("030901820",)
     assert german.profile[at] == ("4930901820",)
 
 

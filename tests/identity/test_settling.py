@@ -7,12 +7,13 @@ import socket
 import pytest
 from sqlalchemy import insert
 
-from identity.model import CauseKind, EventType, Outcome, RecordRef
+from identity.model import CauseKind, EventType, Outcome, RecordCommand, RecordRef
 from identity.service import Identity
 from identity.store_sql import tables
+from matching.model import column_position
 from tests.identity.stores import find_cid, stated, tell, withdrawn
 
-ANN_BY_PHONE = "030 901820"
+PHONES = column_position("phones")
 
 
 def settle(identity: Identity) -> None:
@@ -40,7 +41,7 @@ def test_without_one_record_a_customer_they_are_joined_again(identity: Identity)
 
 
 def test_another_region_reads_the_stored_statements_again(identity: Identity) -> None:
-    tell(identity, stated("1", phone=ANN_BY_PHONE))
+    tell(identity, RecordCommand(RecordRef("crm", "1"), {"phone": ["030 901820"]}))
     identity.put_source("crm", {"domain": "sales", "region": "DE"}, author="test")
 
     settle(identity)
@@ -50,6 +51,7 @@ def test_another_region_reads_the_stored_statements_again(identity: Identity) ->
         profile = tx.read_version(row.vid).profile
     assert row.contract_version == 2
     assert profile is not None
+    assert profile[PHONES] == ("4930901820",)
 
 
 def test_trust_in_same_as_turns_evidence_into_a_judgement(identity: Identity) -> None:

@@ -27,7 +27,9 @@ SPOTS = ("between slices", "in a slice", "before the rest", "in the rest", "befo
 _START_METHOD = "forkserver"
 
 
-def crash(url: str | None, directory: Path, source: str, states: Sequence[State], *, spot: str, after: int) -> int:
+def crash(
+    url: str | None, directory: Path, source: str, states: Sequence[State], *, spot: str, after: int
+) -> int:
     """Load the statements and be killed; return the exit code, 0 when the load ended before it came to the spot."""
     context = multiprocessing.get_context(_START_METHOD)
     context.set_forkserver_preload([__name__])

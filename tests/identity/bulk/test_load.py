@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.identity.bulk.loads import HARD_CASES, Loads, draw_judge, draw_state, draw_states, settle
+from tests.identity.bulk.loads import Loads, draw_judge, draw_state, draw_states, settle
+from tests.promises.amount import SOAK
 from tests.promises.audit import assert_sound
 from tests.promises.world import ONE_EACH, TRUSTED, World, open_world
 
@@ -59,7 +60,7 @@ def one_run(world: World, loads: Loads, number: int) -> None:
             world.tell(*draw_states(chance, source, chance.randrange(8)))
     for _ in range(chance.choice((1, 2, 3))):
         source = chance.choice(("crm", "crm", ONE_EACH, TRUSTED))
-        loads.load(world, source, draw_states(chance, source, chance.randrange(1, 30)), between=live)
+        loads.load(world, source, draw_states(chance, source, chance.choice((5, 15, 30, 50))), between=live)
     for source in SOURCES:
         world.tell(*draw_states(chance, source, chance.randrange(4)))
     settle(world)
@@ -69,16 +70,42 @@ def test_p3_loads_beside_live_writes_give_what_the_oracle_makes_of_all(
     world: World, patch: pytest.MonkeyPatch
 ) -> None:
     loads = Loads(patch)
-    import os
+    is_postgres = world.identity.store.is_postgres
+    numbers = range(100, 110) if is_postgres else range(500 if SOAK else 30)
 
-    first, count = int(os.environ.get("FIRST", "0")), int(os.environ.get("COUNT", "40"))
-    for number in range(first, first + count):
+    for number in numbers:
         one_run(world, loads, number)
-        try:
-            world.check()
-            assert_sound(world.identity)
-        except AssertionError:
-            print("RUN", number)
-            raise
-    print(loads.met)
-    assert not loads.missing(), loads.met
+        world.check()
+        assert_sound(world.identity)
+
+    assert is_postgres or not loads.missing(), loads.met
+
+
+def test_p3_in_bulk_by_splink_one_by_one_and_one_after_the_other_give_one_partition(
+    tmp_path: Path, patch: pytest.MonkeyPatch
+) -> None:
+    loads = Loads(patch, slice_records=3, plain=False)
+    chance = random.Random(7)
+    with ExitStack() as stack:
+        in_bulk, after, singly = (
+            stack.enter_context(open_world(None, tmp_path / name)) for name in ("bulk", "after", "singly")
+        )
+        for _ in range(2):
+            for world in (in_bulk, after, singly):
+                world.empty()
+            files = [draw_states(chance, source, count) for source, count in (("crm", 45), (ONE_EACH, 20))]
+            states = [state for file in files for state in file]
+
+            for file in files:
+                loads.load(in_bulk, file[0].name[0], file)
+            after.tell(*sorted(states, key=lambda _: chance.random())[::2])
+            for file in files:
+                loads.load(after, file[0].name[0], file)
+            for state in sorted(states, key=lambda _: chance.random()):
+                singly.tell(state)
+
+            for world in (in_bulk, after):
+                settle(world)
+                assert world.found() == singly.found()
+                assert world.found_components() == singly.found_components()
+            singly.check()
