@@ -1,6 +1,6 @@
 """Run the benchmarks, print every figure, keep them as JSON and write the page.
 
-    python -m benchmarks                                # all of them, at full size: about half an hour
+    python -m benchmarks                                # all of them, at full size: long
     python -m benchmarks --quick                        # all of them, small and short: does everything run?
     python -m benchmarks --only lookup --records 50000
     python -m benchmarks --write docs/benchmarks.md     # ... and write the page's tables

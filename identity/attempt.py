@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final
 
 from identity.admit import Admission
 from identity.census import Census
@@ -34,6 +35,10 @@ __all__ = ["Attempt"]
 
 _Item = tuple[str, int]
 """A record of the batch or a stored component, as something that groups are made of."""
+
+
+_LOCK_ROUNDS_MAX: Final = 6
+"""How often more components may be locked without waiting before the batch begins anew."""
 
 
 class Attempt:
@@ -117,8 +122,8 @@ class Attempt:
         looked_at.update(change.ref for change in moving)
         own = {change.ref for change in self.changes if change.row is not None}
         touched: set[int] = set()
-        for is_locked in (False, True):
-            if is_locked or not self._is_exclusive:
+        for lock_round in range(_LOCK_ROUNDS_MAX):
+            if lock_round or not self._is_exclusive:
                 self._held.update(tx.read_records(looked_at | own))
             else:
                 self._held.update(tx.read_records(looked_at - self._held.keys()))
@@ -129,11 +134,17 @@ class Attempt:
             if self._is_exclusive or not found:
                 self._locked = found
                 break
-            if not is_locked:
+            if not lock_round:
                 tx.lock_components(sorted(found))
                 self._locked = found
-            elif not found <= self._locked:
+            elif found <= self._locked:
+                break
+            elif tx.try_lock_components(found - self._locked):
+                self._locked |= found  # and read once more, now that they are locked
+            else:
                 raise BeginAnew
+        else:
+            raise BeginAnew
         for pid, component_id in places:
             self._places.setdefault(pid, set()).add(component_id)
         for change in self.changes:
@@ -191,7 +202,8 @@ class Attempt:
         reopened: set[_Item] = {_component(row) for row in rows if row.ref in self.seeds.refs}
         self._join_linked(groups, moving, links)
         crossed = {item for pid in self.census.crossed for item in self._stored_items(pid)}
-        groups.join(crossed)
+        for holders in self.census.crossings:
+            groups.join({item for pid in holders for item in self._stored_items(pid)})
         for refs in partners:
             tied = {item for ref in refs if (item := self._item_of(ref, moved)) is not None}
             groups.join(tied)

@@ -28,6 +28,7 @@ class Census:
         self.fresh: set[int] = set()  # profiles that the batch brings
         self.vanished: set[int] = set()  # profiles that no record holds any more
         self.crossed: set[int] = set()  # stored profiles that hold a key that crossed the limit
+        self.crossings: list[set[int]] = []  # the same, key by key
         self.counters: Counter[str] = Counter()
         self.scores: PairScores = partitioner.open_scores(self.profiles, fresh=self.fresh)
         self._tx = tx
@@ -74,8 +75,8 @@ class Census:
         crossed = [key for key in keys if (len(before.get(key, ())) <= limit) != (len(after[key]) <= limit)]
         self._before = {key: before.get(key, ()) for key in keys}
         self._after = after
-        self.crossed = {pid for key in (*crossed, *seeds.keys) for pid in (*before.get(key, ()), *after[key])}
-        self.crossed -= self.fresh
+        self.crossings = [{*before.get(key, ()), *after[key]} - self.fresh for key in {*crossed, *seeds.keys}]
+        self.crossed = set().union(*self.crossings)
         self.counters["keys"] += len(keys)
         self.counters["keys_crossed"] += len(crossed)
         self.counters["keys_unusable"] += sum(len(holders) > limit for holders in after.values())

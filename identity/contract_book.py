@@ -34,6 +34,11 @@ class ContractBook:
     def __init__(self, store: SqlStore) -> None:
         self._store = store
         self._parsed: dict[tuple[str, int], SourceContract] = {}
+        self._recent: Mapping[str, ContractEntry] = {}
+
+    def recall(self) -> Mapping[str, ContractEntry]:
+        """Return the contracts as they were read last, for a caller who checks them against the store later."""
+        return self._recent or self.read_current()
 
     def read_current(self) -> Mapping[str, ContractEntry]:
         """Return every source's contract in force."""
@@ -46,6 +51,7 @@ class ContractBook:
         for name, version, retired_at in rows:
             contract = self._parsed.get((name, version)) or self._parse(name, version)
             entries[name] = ContractEntry(contract, retired_at is not None)
+        self._recent = entries
         return entries
 
     def get(self, name: str) -> ContractEntry:

@@ -124,36 +124,38 @@ class RowBook:
         for fact in seeds.new_facts:
             self.judgement(fact, system_at, stated_by=None)
         by_steward = sorted(seeds.withdrawn_judgements)
-        tx.update_rows(
-            "judgement", ("id",), ("withdrawn_by",), [(one, seeds.withdrawn_by) for one in by_steward]
-        )
-        ended = sorted(self._attempt.ties.ended)
-        tx.update_rows("judgement", ("id",), ("system_to",), [(one, system_at) for one in ended])
-        tx.delete_rows("named_ref", ("judgement_id",), [(one,) for one in ended])
-        tx.delete_rows("alternate_key", ("rid",), rows.get("alternate dropped", ()))
-        tx.delete_rows("named_ref", ("stating_rid", "judgement_id"), rows.get("evidence dropped", ()))
-        census = self._attempt.census
-        tx.delete_rows("profile", ("pid",), [(pid,) for pid in census.vanished])
-        tx.delete_rows(
-            "blocking_key",
-            ("h", "pid"),
-            [(key, pid) for pid in census.vanished for key in census.keys_of(pid)],
-        )
-        tx.update_rows("cid_state", ("cid", "system_to"), ("system_to",), self.ended_states)
-        tx.update_rows("record_version", ("vid",), ("superseded_at",), rows.get("superseded", ()))
-        numbers = ("version", "effective_at")
-        tx.update_rows("record_version", ("vid",), numbers, rows.get("version remembered", ()))
-        tx.update_rows("record", ("rid",), numbers, rows.get("record remembered", ()))
-        tx.update_rows(
-            "crosswalk_history",
-            ("rid", "system_from", "valid_from"),
-            ("system_to",),
-            rows.get("history closed", ()),
-        )
-        moved = {row[0]: row for row in rows.get("record moved", ())}
-        tx.update_rows("record", ("rid",), self._moved_columns, list(moved.values()))
-        tx.update_rows("record", ("rid",), RecordRow._fields[1:], rows.get("record changed", ()))
-        for table in _INSERTED:
-            tx.insert_rows(table, rows.get(table, ()))
-        tx.update_rows("record", ("source", "key"), ("is_tied",), rows.get("tied", ()))
-        tx.delete_rows("unsettled", ("kind", "id"), seeds.settled)
+        rows_max = max(map(len, rows.values()), default=0)
+        with tx.together(rows_max=rows_max):
+            tx.update_rows(
+                "judgement", ("id",), ("withdrawn_by",), [(one, seeds.withdrawn_by) for one in by_steward]
+            )
+            ended = sorted(self._attempt.ties.ended)
+            tx.update_rows("judgement", ("id",), ("system_to",), [(one, system_at) for one in ended])
+            tx.delete_rows("named_ref", ("judgement_id",), [(one,) for one in ended])
+            tx.delete_rows("alternate_key", ("rid",), rows.get("alternate dropped", ()))
+            tx.delete_rows("named_ref", ("stating_rid", "judgement_id"), rows.get("evidence dropped", ()))
+            census = self._attempt.census
+            tx.delete_rows("profile", ("pid",), [(pid,) for pid in census.vanished])
+            tx.delete_rows(
+                "blocking_key",
+                ("h", "pid"),
+                [(key, pid) for pid in census.vanished for key in census.keys_of(pid)],
+            )
+            tx.update_rows("cid_state", ("cid", "system_to"), ("system_to",), self.ended_states)
+            tx.update_rows("record_version", ("vid",), ("superseded_at",), rows.get("superseded", ()))
+            numbers = ("version", "effective_at")
+            tx.update_rows("record_version", ("vid",), numbers, rows.get("version remembered", ()))
+            tx.update_rows("record", ("rid",), numbers, rows.get("record remembered", ()))
+            tx.update_rows(
+                "crosswalk_history",
+                ("rid", "system_from", "valid_from"),
+                ("system_to",),
+                rows.get("history closed", ()),
+            )
+            moved = {row[0]: row for row in rows.get("record moved", ())}
+            tx.update_rows("record", ("rid",), self._moved_columns, list(moved.values()))
+            tx.update_rows("record", ("rid",), RecordRow._fields[1:], rows.get("record changed", ()))
+            for table in _INSERTED:
+                tx.insert_rows(table, rows.get(table, ()))
+            tx.update_rows("record", ("source", "key"), ("is_tied",), rows.get("tied", ()))
+            tx.delete_rows("unsettled", ("kind", "id"), seeds.settled)

@@ -38,6 +38,8 @@ __all__ = ["AlternateRef", "CidView", "LookUp", "LookUpAnswer", "ResolvedCid", "
 _WAIT_S: Final = 2.0
 _PAUSE_S: Final = 0.005
 _CHUNK: Final = 500
+_NUMBER_MAX: Final = 2**63 - 1
+_NO_REF: Final = RecordRef("", "")
 _CURRENT_SQLITE: Final = "SELECT cid, status FROM record WHERE source = ? AND key = ?"
 _CURRENT_POSTGRES: Final = (
     "SELECT r.cid, r.status FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY k(source, key, place) "
@@ -109,6 +111,10 @@ class LookUp:
         """
         horizon = self._reach(known_at, now)
         is_current = valid_at is None and known_at is None
+        if "\x00" in "".join(
+            map("".join, refs)
+        ):  # PostgreSQL takes none in a text: no such key was ever stored
+            refs = [_NO_REF if "\x00" in "".join(ref) else ref for ref in refs]
         with self._store.read() as connection:
             if is_current and all(isinstance(ref, RecordRef) for ref in refs):
                 return LookUpAnswer(self._find_current(connection, refs), horizon)
@@ -266,6 +272,8 @@ class LookUp:
     def cid_events(self, cid: str) -> list[CrosswalkEvent]:
         """Return every event by which a key came to this CID or left it, oldest first."""
         event = tables.event
+        if "\x00" in cid:
+            raise CidUnknown("This CID was never issued here.")
         with self._store.read() as connection:
             rows = connection.execute(
                 _select_events()
@@ -377,6 +385,8 @@ def _read_cursor(after: str | None) -> tuple[Instant, int]:
     if not after or after == "0":
         return 0, 0
     known_at, dot, seq = after.partition(".")
-    if dot and known_at.isdecimal() and seq.isdecimal() and len(after) < 42:
-        return int(known_at), int(seq)
+    if dot and after.isascii() and known_at.isdecimal() and seq.isdecimal() and len(after) < 42:
+        cursor = int(known_at), int(seq)
+        if max(cursor) <= _NUMBER_MAX:
+            return cursor
     raise StatementRefused("The cursor is not one that /v1/changes gave; begin without one.")

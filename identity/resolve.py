@@ -27,7 +27,7 @@ from matching.errors import SameasError
 from matching.score import compile_scorer
 
 if TYPE_CHECKING:
-    from identity.contract_book import ContractBook
+    from identity.contract_book import ContractBook, ContractEntry
     from identity.store_sql.opening import SqlStore
     from identity.store_sql.transaction import SqlTransaction
     from matching.scoring_model import ScoringModel
@@ -43,6 +43,10 @@ _Check = Callable[["list[RecordAnswer | SameasError]", Attempt, "SqlTransaction"
 
 class _Undo(Exception):
     """Rolls a dry run back."""
+
+
+class _ContractsOutdated(Exception):
+    """The contracts recalled are not those in force."""
 
 
 class _ContractsMoved(Exception):
@@ -128,21 +132,25 @@ class Resolver:
 
     def prepare(self, commands: Sequence[RecordCommand]) -> list[PreparedCommand | SameasError]:
         """Prepare commands under the contracts in force; an unknown or retired source is that command's error."""
-        contracts = self._contracts.read_current()
-        prepared: list[PreparedCommand | SameasError] = []
-        for command in commands:
-            entry = contracts.get(command.ref.source)
-            if entry is None:
-                prepared.append(
-                    SourceUnknown(f"There is no source {command.ref.source}; put its contract first.")
-                )
-            elif entry.is_retired and not command.is_withdrawal:
-                prepared.append(
-                    SourceRetired(f"Source {command.ref.source} is retired and takes no statements.")
-                )
-            else:
-                prepared.append(self.preparer.prepare(command, entry.contract))
-        return prepared
+        contracts = self._contracts.recall()
+        if any(self._refuse(command, contracts) for command in commands):
+            contracts = (
+                self._contracts.read_current()
+            )  # what was recalled may be older than a contract just put
+        return [
+            self._refuse(command, contracts)
+            or self.preparer.prepare(command, contracts[command.ref.source].contract)
+            for command in commands
+        ]
+
+    @staticmethod
+    def _refuse(command: RecordCommand, contracts: Mapping[str, ContractEntry]) -> SameasError | None:
+        entry = contracts.get(command.ref.source)
+        if entry is None:
+            return SourceUnknown(f"There is no source {command.ref.source}; put its contract first.")
+        if entry.is_retired and not command.is_withdrawal:
+            return SourceRetired(f"Source {command.ref.source} is retired and takes no statements.")
+        return None
 
     def _resolve_run(
         self, commands: Sequence[RecordCommand], *, dry_run: bool, check: _Check | None = None
@@ -170,6 +178,8 @@ class Resolver:
         for _ in range(_ATTEMPTS_MAX):
             try:
                 return self._attempt(prepared, seeds, extra_components, dry_run=dry_run, check=check)
+            except _ContractsOutdated:
+                self._contracts.read_current()
             except (BeginAnew, TransactionConflict):
                 self.counters["begun_anew"] += 1
             except LockTableFull:
@@ -190,7 +200,7 @@ class Resolver:
         check: _Check | None,
     ) -> list[RecordAnswer | SameasError]:
         answers: list[RecordAnswer | SameasError] = []
-        contracts = self._contracts.read_current()
+        contracts = self._contracts.recall()
         for one in prepared:
             entry = contracts[one.command.ref.source]
             if entry.contract.version != one.contract.version or (
@@ -213,7 +223,7 @@ class Resolver:
                 groups = attempt.run(prepared)
                 # Contracts change under a lock that every write shares, so what is read now held all along.
                 if tx.read_contracts_in_force() != in_force:
-                    raise BeginAnew
+                    raise _ContractsOutdated
                 effects = Effects(
                     attempt,
                     groups,

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from identity.change import Seeds
 from identity.contract import SourceContract
@@ -32,7 +32,11 @@ __all__ = ["LOAD_STATES_ACTIVE", "Settler"]
 _BATCH: Final = 100
 _NOTES_BATCH: Final = 2_000
 _BATCH_S: Final = 0.1
+_CALL_S: Final = 0.5
 _BEAT_MAX_US: Final = 900_000_000
+_HOLDERS_EXTRA: Final = 100
+"""So many profiles may come to hold a key while it is locked to be settled."""
+_HOLDERS_ALL: Final = 2**31 - 1
 _LOAD_KINDS: Final = ("load-key", "load-record")
 LOAD_STATES_ACTIVE: Final = ("running", "settling", "releasing")
 """A load stores slices, then resolves the rest; one that broke off is released by who took it over."""
@@ -56,13 +60,14 @@ class Settler:
             return int(connection.scalar(select(func.count()).select_from(tables.unsettled)) or 0)
 
     def settle_some(self, *, limit: int) -> int:
-        """Settle up to `limit` rows; return how many are left.
+        """Settle up to `limit` rows, or for half a second; return how many are left.
 
         What a load that runs has unsettled is left to be settled when it ends: until then more comes in.
         """
         self._take_over_broken_loads()
         done = 0
-        while done < limit:
+        begun = time.perf_counter()
+        while done < limit and time.perf_counter() - begun < _CALL_S:
             started = time.perf_counter()
             batch = self._settle_batch(min(self._batch, limit - done))
             if batch == 0:
@@ -71,6 +76,25 @@ class Settler:
             taken = time.perf_counter() - started
             self._batch = max(1, min(_BATCH, int(batch * min(2.0, _BATCH_S / max(taken, 1e-4)))))
         return self.count()
+
+    def is_held_up(self) -> bool:
+        """Tell whether a load runs, so that what it unsettles waits for its end."""
+        with self._store.read() as connection:
+            return _is_load_running(connection)
+
+    def forget_keys(self, keys: Collection[int]) -> None:
+        """Forget that keys are unsettled which turned out to be none of a load's."""
+        ids = sorted(keys)
+        for start in range(0, len(ids), _NOTES_BATCH):
+            with self._store.write() as tx:
+                rows = [("key", key) for key in ids[start : start + _NOTES_BATCH]]
+                tx.delete_rows("unsettled", ("kind", "id"), rows)
+
+    def list_keys(self) -> list[int]:
+        """Return the unsettled keys."""
+        table = tables.unsettled
+        with self._store.read() as connection:
+            return list(connection.scalars(select(table.c.id).where(table.c.kind == "key")))
 
     def release_load(self, *, came_as_foreseen: bool) -> None:
         """Forget what a load noted for the case that it does not come as foreseen; what did not is unsettled.
@@ -105,12 +129,7 @@ class Settler:
         table = tables.unsettled
         with self._store.read() as connection:
             kinds = select(table.c.kind).where(table.c.kind.not_in(_LOAD_KINDS))
-            if (
-                connection.scalar(
-                    select(tables.record_load.c.id).where(tables.record_load.c.state == "running").limit(1)
-                )
-                is not None
-            ):
+            if _is_load_running(connection):
                 kinds = kinds.where(table.c.kind == "contract")
             kind = connection.scalar(kinds.order_by(table.c.kind).limit(1))
             if kind is None:
@@ -120,15 +139,15 @@ class Settler:
                     select(table.c.id).where(table.c.kind == kind).order_by(table.c.id).limit(limit)
                 )
             )
+        if kind == "key" and (too_common := self._find_too_common(ids)):
+            self._unsettle_holders(too_common)
+            return len(ids)
         settled = tuple((kind, one) for one in ids)
         commands: list[PreparedCommand] = []
         seeds = Seeds(settled=settled, cause=Cause(CauseKind.LOAD, "settle"))
         if kind == "key":
             seeds = Seeds(
-                keys=frozenset(ids),
-                settled=settled,
-                cause=seeds.cause,
-                holders_extra=self._count_kind("record") + 1,
+                keys=frozenset(ids), settled=settled, cause=seeds.cause, holders_extra=_HOLDERS_EXTRA
             )
         else:
             with self._store.inspect() as tx:
@@ -149,12 +168,19 @@ class Settler:
             raise failed[0]
         return len(ids)
 
-    def _count_kind(self, kind: str) -> int:
-        table = tables.unsettled
-        with self._store.read() as connection:
-            return int(
-                connection.scalar(select(func.count()).select_from(table).where(table.c.kind == kind)) or 0
-            )
+    def _find_too_common(self, keys: list[int]) -> list[int]:
+        limit = self._resolver.model.holders_max
+        with self._store.inspect() as tx:
+            held = tx.read_holders(keys, limit=limit + 1)
+        return [key for key in keys if len(held.get(key, ())) > limit]
+
+    def _unsettle_holders(self, keys: list[int]) -> None:
+        """Have the components of all holders of these keys parted again, each by itself: the keys join none."""
+        with self._store.write() as tx:
+            held = tx.read_holders(keys, limit=_HOLDERS_ALL)
+            rows = tx.read_records_of_profiles({pid for pids in held.values() for pid in pids})
+            tx.add_unsettled([("record", row.rid) for row in rows])
+            tx.delete_rows("unsettled", ("kind", "id"), [("key", key) for key in keys])
 
     def _take_over_broken_loads(self) -> None:
         """Make what a load that broke off left behind ordinary unsettled keys and records."""
@@ -219,6 +245,11 @@ class Settler:
         for judgement in tx.read_judgements_stated_by([row.rid]):
             return next(RecordRef(*ref) for ref in (*judgement.left, *judgement.right) if ref != row.ref)
         return None
+
+
+def _is_load_running(connection: Connection) -> bool:
+    load = tables.record_load
+    return connection.scalar(select(load.c.id).where(load.c.state == "running").limit(1)) is not None
 
 
 def _holder() -> str:

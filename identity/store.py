@@ -118,6 +118,9 @@ class JudgementRow(NamedTuple):
 class TableWriter(Protocol):
     """Writes rows; a row's values stand in the order of the named columns."""
 
+    def together(self, *, rows_max: int) -> AbstractContextManager[object]:
+        """Send the writes of the block without waiting for each, where none has more rows than `rows_max`."""
+
     def insert_rows(self, table: str, rows: Sequence[Row]) -> None:
         """Insert rows that hold every column of the table."""
 
@@ -136,6 +139,9 @@ class WriteTransaction(TableWriter, Protocol):
 
     def lock_components(self, component_ids: Iterable[int]) -> None:
         """Lock components, given as sorted ids without repeats, after every `lock`."""
+
+    def try_lock_components(self, component_ids: Iterable[int]) -> bool:
+        """Lock more components if nobody holds one of them; without waiting, so their order does not matter."""
 
     def lock_judgements(self) -> None:
         """Let nobody else admit or withdraw a judgement until this transaction ends."""

@@ -32,6 +32,7 @@ from service.spool import Spool
 __all__ = ["LineResolvers", "RecordStream"]
 
 _ROUNDS_MAX: Final = 2
+_FILL: Final = 0.85
 _WRITE_BYTES: Final = 64 << 10
 _MEDIA_TYPE: Final = b"application/x-ndjson"
 
@@ -121,7 +122,9 @@ class RecordStream(Response):
 
     @property
     def _round_lines(self) -> int:
-        return self._batch * self._resolvers.process_count
+        count = self._resolvers.process_count
+        # Lines fall unevenly on several processes, and the rest of a lane costs a transaction of its own.
+        return self._batch if count == 1 else max(1, int(self._batch * count * _FILL))
 
     def _start_rounds(self) -> None:
         while self._waiting and len(self._rounds) < _ROUNDS_MAX:

@@ -31,7 +31,7 @@ from identity.api.render import json_response
 from identity.api.shapes import KeyCidAnswer, LookupAnswer, LookupBody
 from identity.contract import check_key
 from identity.look_up import AlternateRef
-from identity.model import Instant, RecordRef
+from identity.model import Instant, KeyStatus, RecordRef
 from identity.statement import format_instant, parse_instant
 
 __all__ = ["TIMES", "add_lookup_routes"]
@@ -41,8 +41,8 @@ TIMES: Final = [
     parameter("known_at", "RFC 3339: as it was known here at this time"),
 ]
 _MEMBERS: Final = frozenset({"keys", "valid_at", "known_at"})
-_REF: Final = frozenset({"source", "key"})
-_ALTERNATE: Final = frozenset({"source", "key_name", "key"})
+_REF_MEMBERS: Final = 2
+_STATUS_TEXT: Final = {status: status.value for status in KeyStatus}
 
 AnyRef = RecordRef | AlternateRef
 
@@ -93,7 +93,7 @@ def add_lookup_routes(router: APIRouter, doors: Doors) -> None:
         if accepts_arrow(request):
             return looked_up_stream(sources, keys, found.rows, horizon=found.horizon)
         rows = [
-            {"source": source, "key": key, "cid": cid, "status": status.value}
+            {"source": source, "key": key, "cid": cid, "status": _STATUS_TEXT[status]}
             for source, key, (cid, status) in zip(sources, keys, found.rows, strict=True)
         ]
         return Response(
@@ -143,18 +143,20 @@ def _refs_of_json(stated: dict[str, object]) -> tuple[list[AnyRef], list[str], l
     sources: list[str] = []
     keys: list[str] = []
     for index, member in enumerate(asked):
-        if not isinstance(member, dict) or not all(type(text) is str for text in member.values()):
+        if type(member) is not dict:
             raise BodyInvalid(f"keys.{index} is an object of texts")
-        names = member.keys()
-        if names == _REF:
-            ref: AnyRef = RecordRef(member["source"], member["key"])
-        elif names == _ALTERNATE:
-            ref = AlternateRef(member["source"], member["key_name"], member["key"])
+        source, key = member.get("source"), member.get("key")
+        if type(source) is not str or type(key) is not str:
+            raise BodyInvalid(f"keys.{index} has source, key and at most key_name, each a text")
+        if len(member) == _REF_MEMBERS:
+            ref: AnyRef = RecordRef(source, key)
+        elif len(member) == _REF_MEMBERS + 1 and type(name := member.get("key_name")) is str:
+            ref = AlternateRef(source, name, key)
         else:
-            raise BodyInvalid(f"keys.{index} has source, key and at most key_name")
+            raise BodyInvalid(f"keys.{index} has source, key and at most key_name, each a text")
         refs.append(ref)
-        sources.append(member["source"])
-        keys.append(member["key"])
+        sources.append(source)
+        keys.append(key)
     return refs, sources, keys
 
 

@@ -284,6 +284,7 @@ class _Load:
 
     def _load_new(self, rows: PreparedRows, positions: Positions, folder: Path) -> Positions:
         """Store new records in bulk; return the positions left to be resolved one by one."""
+        keys_before = set(self._identity.settler.list_keys())
         self._begin()
         profile_of, firsts = rows.number_profiles(positions)
         new = NewRecords.gather(
@@ -331,6 +332,7 @@ class _Load:
             if count:
                 self._report.outcomes[outcome.value] += count
         self._report.longest_slice_s = writer.longest_s
+        self._forget_foreign_keys(new, keys_before)
         self._set_state("settling")
         return positions[np.array([*foreseen.touched.tolist(), *left], dtype=np.int64)]
 
@@ -402,6 +404,13 @@ class _Load:
                 holders = tx.read_records_of_profiles(pids[start : start + _READ_BATCH].tolist())
                 tx.add_unsettled([("record", row.rid) for row in holders])
 
+    def _forget_foreign_keys(self, new: NewRecords, keys_before: set[int]) -> None:
+        """Forget keys that live writes noted and no new record holds: those writes have done all there was to do."""
+        settler = self._identity.settler
+        noted = np.array(settler.list_keys(), dtype=np.int64)
+        foreign = noted[~np.isin(noted, new.held_keys)]
+        settler.forget_keys(set(foreign.tolist()) - keys_before)
+
     # -- steps 4 and 5 ----------------------------------------------------------------------------------
 
     def _resolve_rest(
@@ -465,12 +474,12 @@ class _Load:
             return  # it has unsettled nothing
         self._identity.settler.release_load(came_as_foreseen=self._came_as_foreseen)
         self._set_state("done")
-        total = left = self._identity.unsettled()
-        while left:
-            before, left = left, self._identity.settle_some(limit=_SETTLE_BATCH)
-            self._request.on_progress("settle", max(total - left, 0), total)
-            if left >= before:
-                return  # another load has begun; what it notes is settled when it ends
+        total = self._identity.unsettled()
+        while left := self._identity.settle_some(limit=_SETTLE_BATCH):
+            total = max(total, left)
+            self._request.on_progress("settle", total - left, total)
+            if self._identity.settler.is_held_up():
+                return  # another load has begun; what is left is settled when that ends
 
     def _set_state(self, state: str) -> None:
         load = tables.record_load

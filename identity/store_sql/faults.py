@@ -84,6 +84,7 @@ def _from_sqlite(exc: sqlite.Error) -> Exception:
         return StoreMigrating("The store's tables do not fit this program; run `sameas migrate`.")
     if isinstance(exc, sqlite.IntegrityError):
         return InvariantBroken("SQLite refused a row that breaks a constraint; nothing was committed.")
+    name = getattr(exc, "sqlite_errorname", None) or type(exc).__name__
     return StoreUnreachable(
-        "The store's file cannot be read or written; see its directory's rights and space."
+        f"The store's file cannot be read or written ({name}); see its directory's rights and space."
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any, ClassVar, Final
 
@@ -138,6 +139,20 @@ class PostgresTransaction(SqlTransaction):
             "JOIN record_version v ON v.vid = r.vid",
             pids,
         )
+
+    def together(self, *, rows_max: int) -> AbstractContextManager[object]:
+        if rows_max >= _COPY_ROWS_MIN:
+            return nullcontext()  # COPY cannot be sent ahead
+        connection: Any = self.connection.connection.driver_connection
+        pipeline: AbstractContextManager[object] = connection.pipeline()
+        return pipeline
+
+    def try_lock_components(self, component_ids: Iterable[int]) -> bool:
+        rows = self._query(
+            f"SELECT bool_and(pg_try_advisory_xact_lock({_COMPONENT_CLASS}, h)) FROM unnest(%s::int4[]) h",
+            sorted({component_id & 0x7FFFFFFF for component_id in component_ids}),
+        )
+        return bool(rows[0][0])
 
     def insert_rows(self, table: str, rows: Sequence[Row]) -> None:
         if len(rows) >= _COPY_ROWS_MIN:

@@ -40,6 +40,10 @@ class SqliteTransaction(SqlTransaction):
     def lock_components(self, component_ids: Iterable[int]) -> None:
         """BEGIN IMMEDIATE holds it already."""
 
+    def try_lock_components(self, component_ids: Iterable[int]) -> bool:  # noqa: ARG002 - nothing left to lock
+        """BEGIN IMMEDIATE holds it already."""
+        return True
+
     def lock_judgements(self) -> None:
         """BEGIN IMMEDIATE holds it already."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Final
 
 import orjson
@@ -85,6 +86,9 @@ class SqlTransaction(ABC):
 
     @abstractmethod
     def lock_components(self, component_ids: Iterable[int]) -> None: ...
+
+    @abstractmethod
+    def try_lock_components(self, component_ids: Iterable[int]) -> bool: ...
 
     @abstractmethod
     def lock_judgements(self) -> None: ...
@@ -237,6 +241,9 @@ class SqlTransaction(ABC):
 
     def is_load_running(self) -> bool:
         return bool(self._query("SELECT 1 FROM record_load WHERE state = 'running' LIMIT 1"))
+
+    def together(self, *, rows_max: int) -> AbstractContextManager[object]:  # noqa: ARG002 - a dialect may need it
+        return nullcontext()
 
     def add_unsettled(self, rows: Collection[tuple[str, int]]) -> None:
         if rows:

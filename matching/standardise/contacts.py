@@ -43,13 +43,14 @@ _DOMAIN_ALIASES: Final = {
 _DOTLESS_DOMAINS: Final = frozenset({"gmail.com"})
 
 _JUNK_DOMAINS: Final = frozenset(
-    """test.com test.de test.test domain.com none.com noemail.com nomail.com no.com na.com nowhere.com abc.com xyz.com asdf.com
+    """test.com test.de test.test domain.com none.com noemail.com nomail.com no.com
+    na.com nowhere.com abc.com xyz.com asdf.com
     mailinator.com unknown.com invalid.com noreply.com""".split()
 )
 # Not the domains reserved for examples: who tries the service on made-up customers gives them those addresses.
 _JUNK_TOP_DOMAINS: Final = (".invalid", ".localhost")
 _JUNK_USERS: Final = frozenset(
-    """noreply donotreply dontreply noemail nomail none null na test unknown nobody noone nil noaddress
+    """no noreply donotreply dontreply noemail nomail none null na test unknown nobody noone nil noaddress
     mailerdaemon notprovided notgiven invalid anonymous xxx abc asdf fake""".split()
 )
 _ROLES: Final = frozenset(

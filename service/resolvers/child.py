@@ -8,6 +8,7 @@ Elsewhere: the jobs (`service.resolvers.work`), the parent (`service.resolvers.p
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ from service.telemetry import configure_logging, logger
 __all__ = ["main", "serve_frames"]
 
 _PIPE_BUFFER = 1 << 18
+_GC_THRESHOLD = 20_000
 
 
 def main() -> None:
@@ -62,6 +64,10 @@ def _build(head: dict[str, Any]) -> Worker:
     identity = bootstrap_identity(settings)
     # A first read opens connections and compiles statements, so that the first record need not wait for it.
     identity.list_sources()
+    # What stands now stays for good: collections look at what batches leave behind only.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD, 20, 100)
     return Worker(identity, now=SystemClock().now, batch_records_max=settings.batch_records_max)
 
 

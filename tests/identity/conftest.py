@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from identity.service import Identity
+from identity.store_sql.migrate import migrate_store
+from identity.store_sql.opening import store_url
 from tests.identity.stores import Place, empty_database
 from tests.services.postgres import fresh_database
 
@@ -24,6 +26,7 @@ STORES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.service))
 def kept_database(postgres_server: str) -> Iterator[str]:
     """URL of a PostgreSQL database that the tests of identity use one after the other."""
     with fresh_database(postgres_server) as url:
+        migrate_store(store_url(url, Path()))
         yield url
 
 
