@@ -39,12 +39,13 @@ check: setup ## Format, lint, types, direction of imports, house rules: what con
 	$(BIN)/python -m pytest -q tests/test_house.py
 
 .PHONY: bench
-bench: setup postgres ## Measure speed and accuracy; writes docs/benchmarks.md
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: setup postgres ## Measure speed and accuracy (DATA=folder of the public sets); writes docs/benchmarks.md
+	$(BIN)/python -m benchmarks --write docs/benchmarks.md $(if $(DATA),--data $(DATA)) $(ARGS)
 
 .PHONY: soak
-soak: setup postgres ## Run the tests that take minutes
-	$(BIN)/python -m pytest -m soak $(ARGS) $(TESTS)
+soak: setup postgres ## Run what takes long: a million lines in one stream, many more random cases
+	SAMEAS_TEST_SOAK=1 $(BIN)/python -m pytest -m soak $(ARGS) $(TESTS)
+	SAMEAS_TEST_SOAK=1 $(BIN)/python -m pytest $(ARGS) tests/promises
 
 .PHONY: format
 format: setup ## Put the source into the house's format

@@ -114,7 +114,9 @@ def test_an_illegal_name_of_a_source_is_refused(name: str) -> None:
         check_source_name(name)
 
 
-@pytest.mark.parametrize("key", ["1", " ", "a/b%2F?#", "ключ", "\U0001f600" * KEY_CODE_POINTS_MAX, "a\u2028b"])
+@pytest.mark.parametrize(
+    "key", ["1", " ", "a/b%2F?#", "ключ", "\U0001f600" * KEY_CODE_POINTS_MAX, "a\u2028b"]
+)
 def test_a_key_may_be_any_text_of_up_to_512_code_points(key: str) -> None:
     assert check_key(contract(), key) == key
 
@@ -152,7 +154,9 @@ def test_a_source_trusted_less_states_evidence_only(level: object) -> None:
     assert not contract(trust={"same_as": level}).same_as_is_judgement
 
 
-@pytest.mark.parametrize("change", [{"region": "US"}, {"one_per_customer": True}, {"trust": {"same_as": True}}])
+@pytest.mark.parametrize(
+    "change", [{"region": "US"}, {"one_per_customer": True}, {"trust": {"same_as": True}}]
+)
 def test_region_one_per_customer_and_trust_in_same_as_change_the_partition(change: dict[str, object]) -> None:
     assert changes_matching(contract(), contract(**change))
 

@@ -45,8 +45,13 @@ def test_another_document_is_the_next_version_and_the_old_one_is_kept(place: Pla
     assert put(book, owner="b") == (2, False)
 
     with store.read() as connection:
-        kept = connection.execute(select(tables.source_contract).order_by(tables.source_contract.c.version)).all()
-    assert [(row.version, "\"a\"" in row.document, row.created_by) for row in kept] == [(1, True, "ann"), (2, False, "ann")]
+        kept = connection.execute(
+            select(tables.source_contract).order_by(tables.source_contract.c.version)
+        ).all()
+    assert [(row.version, '"a"' in row.document, row.created_by) for row in kept] == [
+        (1, True, "ann"),
+        (2, False, "ann"),
+    ]
 
 
 def test_a_source_that_never_had_a_contract_is_unknown(book: ContractBook) -> None:
@@ -86,7 +91,9 @@ def test_a_contract_put_by_another_program_is_in_force_at_once(place: Place) -> 
     assert theirs.get("shop").contract.owner == "b"
 
 
-def test_a_change_that_matters_to_matching_leaves_the_live_records_to_be_read_again(identity: Identity) -> None:
+def test_a_change_that_matters_to_matching_leaves_the_live_records_to_be_read_again(
+    identity: Identity,
+) -> None:
     tell(identity, stated("1", email=("a",)), stated("2", email=("b",)), stated("3", email=("c",)))
     tell(identity, withdrawn("3", version=1), stated("9", "one"))
 

@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from identity.decide import Standing, VersionFacts, decide_standing, is_greater
 
 ONE, TWO = b"one", b"two"
-FACTS = st.tuples(
-    st.none() | st.integers(0, 3), st.none() | st.integers(0, 3), st.sampled_from([ONE, TWO])
-)
+FACTS = st.tuples(st.none() | st.integers(0, 3), st.none() | st.integers(0, 3), st.sampled_from([ONE, TWO]))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +49,11 @@ def test_what_is_newer_is_never_older_the_other_way_round_unless_arrival_decides
         assert decide_standing(other, one) in (Standing.NEWER, Standing.SAME)
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=4, unique_by=lambda f: f[0]))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=4, unique_by=lambda f: f[0]
+    )
+)
 def test_the_greatest_version_becomes_current_whatever_the_order_of_arrival(
     numbered: list[tuple[int, int]],
 ) -> None:

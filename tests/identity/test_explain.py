@@ -21,8 +21,11 @@ def explain(
     return identity.explain(left, right, known_at=known_at)
 
 
-def test_each_comparison_is_told_with_its_level_and_bits_and_they_sum_to_the_weight(identity: Identity) -> None:
-    one, other = {"email": ("ann",), "city": ("rome",)}, {"email": ("ann",), "city": ("paris",)}
+def test_each_comparison_is_told_with_its_level_and_bits_and_they_sum_to_the_weight(
+    identity: Identity,
+) -> None:
+    one: dict[str, Any] = {"email": ("ann",), "city": ("rome",)}
+    other: dict[str, Any] = {"email": ("ann",), "city": ("paris",)}
     tell(identity, stated("1", **one), stated("2", **other))
 
     told = explain(identity)
@@ -64,7 +67,9 @@ def test_keys_that_too_many_hold_are_the_reason(identity: Identity) -> None:
 
 
 def test_a_constraint_is_the_reason(identity: Identity) -> None:
-    tell(identity, stated("1", email=("ann",), kind="person"), stated("2", email=("ann",), kind="organisation"))
+    tell(
+        identity, stated("1", email=("ann",), kind="person"), stated("2", email=("ann",), kind="organisation")
+    )
 
     told = explain(identity)
 
@@ -138,7 +143,9 @@ def test_it_is_told_as_it_was_believed_then(identity: Identity) -> None:
 
 
 def test_a_judgement_made_later_was_no_reason_then(identity: Identity) -> None:
-    then = tell(identity, stated("1", email=("ann",)), stated("2", email=("ann",), website=("w",)))[0].known_at
+    then = tell(identity, stated("1", email=("ann",)), stated("2", email=("ann",), website=("w",)))[
+        0
+    ].known_at
     identity.judge(Verdict.DIFFERENT, [ONE], [TWO], reason="", author="ann")
 
     assert explain(identity, known_at=then)["judgements"] == []

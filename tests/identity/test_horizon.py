@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from identity.horizon import Horizon
-from tests.identity.stores import Place, stated, tell
+from tests.identity.stores import Place, empty_database, stated, tell
 from tests.promises.world import BEGIN
 
 FRESH_US = 100_000
@@ -69,8 +71,9 @@ def test_reading_moves_nothing_on_sqlite(sqlite_place: Place) -> None:
 
 
 @pytest.mark.service
-def test_an_open_write_holds_the_horizon_below_its_instant(postgres_url: str, place: Place) -> None:
-    ours = Place(postgres_url, place.directory)
+def test_an_open_write_holds_the_horizon_below_its_instant(kept_database: str, tmp_path: Path) -> None:
+    empty_database(kept_database)
+    ours = Place(kept_database, tmp_path)
     try:
         store, other = ours.open_store(), ours.open_store()
         horizon = Horizon(other)

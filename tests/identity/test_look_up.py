@@ -251,7 +251,9 @@ def test_the_feed_shows_a_caller_its_own_sources_and_moves_on_past_the_others(id
     assert identity.changes(cursor, limit=10)[0] == []
 
 
-@pytest.mark.parametrize("cursor", ["x", "1", "1.", ".1", "1.x", "-1.0", "1.2.3", "9" * 50 + ".1", "１.1", "²." + "1"])
+@pytest.mark.parametrize(
+    "cursor", ["x", "1", "1.", ".1", "1.x", "-1.0", "1.2.3", "9" * 50 + ".1", "１.1", "²." + "1"]
+)
 def test_a_cursor_that_the_feed_never_gave_is_refused(sqlite_identity: Identity, cursor: str) -> None:
     with pytest.raises(StatementRefused, match="cursor"):
         sqlite_identity.changes(cursor, limit=10)

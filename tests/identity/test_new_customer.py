@@ -116,7 +116,9 @@ def test_the_same_request_is_answered_with_the_first_cid_after_that_changed(iden
     assert create(identity, ZED) == created
 
 
-def test_a_customer_whose_cid_is_the_key_of_anothers_record_cannot_be_created_under_it(identity: Identity) -> None:
+def test_a_customer_whose_cid_is_the_key_of_anothers_record_cannot_be_created_under_it(
+    identity: Identity,
+) -> None:
     created = create(identity)
     tell(identity, stated("1", email=("ann",)))
     tell(identity, stated(created.ref.key, "trusty", email=("bob",)))

@@ -84,7 +84,10 @@ def test_the_profile_is_what_is_stored_of_it() -> None:
 def test_a_phone_without_country_takes_that_of_the_source() -> None:
     at = column_position("phones")
 
-    plain, german = PREPARER.prepare(command(ANN), contract()), PREPARER.prepare(command(ANN), contract(region="DE"))
+    plain, german = (
+        PREPARER.prepare(command(ANN), contract()),
+        PREPARER.prepare(command(ANN), contract(region="DE")),
+    )
 
     assert plain.profile is not None
     assert german.profile is not None
@@ -95,7 +98,12 @@ def test_a_phone_without_country_takes_that_of_the_source() -> None:
 def test_a_withdrawal_has_a_digest_of_its_own_and_nothing_to_compare() -> None:
     prepared = PREPARER.prepare(RecordCommand(RecordRef("crm", "1"), None), contract())
 
-    assert (prepared.statement, prepared.profile, prepared.profile_digest, prepared.hashes) == (None, None, None, ())
+    assert (prepared.statement, prepared.profile, prepared.profile_digest, prepared.hashes) == (
+        None,
+        None,
+        None,
+        (),
+    )
     assert len(prepared.digest) == 16
 
 
@@ -114,7 +122,9 @@ def test_warnings_name_the_attribute_and_not_its_value() -> None:
 
 def test_a_stored_statement_read_again_keeps_its_digest_and_takes_the_profile_of_the_new_contract() -> None:
     before = PREPARER.prepare(command(ANN), contract())
-    stored = StoredStatement(17, before.digest, {"attributes": ANN, "alternate_keys": {}, "same_as": {"cid": "x"}})
+    stored = StoredStatement(
+        17, before.digest, {"attributes": ANN, "alternate_keys": {}, "same_as": {"cid": "x"}}
+    )
 
     again = PREPARER.prepare_again(command(ANN), contract(2, region="DE"), stored=stored)
 

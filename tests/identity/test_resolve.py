@@ -31,7 +31,6 @@ ONE, TWO = RecordRef("crm", "1"), RecordRef("crm", "2")
 DAY = 86_400_000_000
 
 
-
 # -------------------------------------------------------------------------------------------- outcomes
 
 
@@ -109,7 +108,10 @@ def test_a_withdrawn_record_keeps_its_cid_for_its_return(identity: Identity) -> 
     [gone] = tell(identity, withdrawn("1", version=2))
     assert (gone.outcome, gone.cid) == (Outcome.WITHDRAWN, first.cid)
 
-    assert tell(identity, stated("1", version=1, email=("ann",)))[0].outcome in (Outcome.STALE, Outcome.UNCHANGED)
+    assert tell(identity, stated("1", version=1, email=("ann",)))[0].outcome in (
+        Outcome.STALE,
+        Outcome.UNCHANGED,
+    )
     [back] = tell(identity, stated("1", version=3, email=("ann",)))
 
     assert back.cid == first.cid
@@ -134,7 +136,10 @@ def test_a_late_older_version_moves_only_the_beginning_back(identity: Identity) 
 
     assert late.outcome is Outcome.STALE
     assert identity.look_up([ONE], valid_at=BEGIN - 2 * DAY).rows == [(first.cid, "live")]
-    assert [event.type for event in identity.changes(None, limit=10)[0]] == [EventType.ISSUED, EventType.BACKDATED]
+    assert [event.type for event in identity.changes(None, limit=10)[0]] == [
+        EventType.ISSUED,
+        EventType.BACKDATED,
+    ]
 
 
 def test_warnings_name_what_was_not_used(identity: Identity) -> None:
@@ -186,10 +191,20 @@ def test_one_bad_command_leaves_the_others_of_its_batch_as_they_are(identity: Id
     tell(identity, stated("2", version=1, email=("bob",)))
 
     answers = identity.resolve(
-        [stated("1", email=("ann",)), stated("2", version=1, email=("eve",)), stated("1", "nowhere"), stated("3", city=("rome",))]
+        [
+            stated("1", email=("ann",)),
+            stated("2", version=1, email=("eve",)),
+            stated("1", "nowhere"),
+            stated("3", city=("rome",)),
+        ]
     )
 
-    assert [type(answer) for answer in answers] == [RecordAnswer, VersionConflict, SourceUnknown, RecordAnswer]
+    assert [type(answer) for answer in answers] == [
+        RecordAnswer,
+        VersionConflict,
+        SourceUnknown,
+        RecordAnswer,
+    ]
     assert find_cid(identity, "1") != find_cid(identity, "3")
 
 
@@ -198,7 +213,9 @@ def test_no_commands_have_no_answers(identity: Identity) -> None:
 
 
 def test_statements_about_one_record_are_applied_in_the_order_given(identity: Identity) -> None:
-    answers = tell(identity, stated("1", email=("ann",)), stated("1", email=("bob",)), stated("1", email=("eve",)))
+    answers = tell(
+        identity, stated("1", email=("ann",)), stated("1", email=("bob",)), stated("1", email=("eve",))
+    )
 
     assert [answer.is_new for answer in answers] == [True, False, False]
     [hit] = identity.search({"email": "eve@web.de"})
@@ -296,7 +313,7 @@ class _FailingStore:
 
 def test_a_full_lock_table_is_met_with_half_the_batch(sqlite_identity: Identity) -> None:
     failing = _FailingStore(sqlite_identity.store, [LockTableFull("full")])
-    sqlite_identity.resolver._store = failing  # type: ignore[assignment]  # noqa: SLF001
+    sqlite_identity.resolver._store = failing  # type: ignore[assignment]
 
     answers = tell(sqlite_identity, *(stated(str(number), place=str(number)) for number in range(5)))
 
@@ -304,9 +321,11 @@ def test_a_full_lock_table_is_met_with_half_the_batch(sqlite_identity: Identity)
     assert len({answer.known_at for answer in answers}) == 2
 
 
-def test_one_record_alone_that_the_lock_table_cannot_take_is_refused_as_busy(sqlite_identity: Identity) -> None:
+def test_one_record_alone_that_the_lock_table_cannot_take_is_refused_as_busy(
+    sqlite_identity: Identity,
+) -> None:
     failing = _FailingStore(sqlite_identity.store, [LockTableFull("full")])
-    sqlite_identity.resolver._store = failing  # type: ignore[assignment]  # noqa: SLF001
+    sqlite_identity.resolver._store = failing  # type: ignore[assignment]
 
     with pytest.raises(StoreBusy):
         tell(sqlite_identity, stated("1", email=("ann",)))

@@ -12,7 +12,9 @@ from tests.promises.small_model import NUMBERS, attributes_of
 
 
 def test_a_customer_is_found_with_its_weight_and_its_records(identity: Identity) -> None:
-    tell(identity, stated("1", email=("ann",)), stated("2", "one", email=("ann",)), stated("3", email=("bob",)))
+    tell(
+        identity, stated("1", email=("ann",)), stated("2", "one", email=("ann",)), stated("3", email=("bob",))
+    )
 
     [hit] = identity.search(attributes_of({"email": ("ann",)}))
 
@@ -23,7 +25,12 @@ def test_a_customer_is_found_with_its_weight_and_its_records(identity: Identity)
 
 
 def test_the_best_customer_comes_first_and_its_best_record_counts(identity: Identity) -> None:
-    tell(identity, stated("1", email=("ann",), website=("w",)), stated("2", city=("rome",)), stated("3", email=("ann",)))
+    tell(
+        identity,
+        stated("1", email=("ann",), website=("w",)),
+        stated("2", city=("rome",)),
+        stated("3", email=("ann",)),
+    )
     assert find_cid(identity, "1") == find_cid(identity, "3")
 
     asked = {"email": ("ann",), "city": ("rome",), "website": ("w",)}

@@ -30,7 +30,9 @@ def judge(identity: Identity, verdict: Verdict, *refs: RecordRef) -> str:
 
 
 def test_retiring_a_source_withdraws_every_live_record_of_it_and_no_other(identity: Identity) -> None:
-    tell(identity, stated("1", email=("ann",)), stated("2", email=("bob",)), stated("1", "one", email=("ann",)))
+    tell(
+        identity, stated("1", email=("ann",)), stated("2", email=("bob",)), stated("1", "one", email=("ann",))
+    )
 
     assert identity.retire_source("crm", author="ann") == 2
 
@@ -174,7 +176,12 @@ def test_a_judgement_never_made_or_withdrawn_already_cannot_be_withdrawn(identit
 
 def merge(identity: Identity) -> tuple[str, str]:
     """Merge two customers; return the CID that stays and the one that was merged into it."""
-    tell(identity, stated("1", email=("ann",)), stated("2", email=("ann",), place="x"), stated("3", website=("w",)))
+    tell(
+        identity,
+        stated("1", email=("ann",)),
+        stated("2", email=("ann",), place="x"),
+        stated("3", website=("w",)),
+    )
     stays, goes = find_cid(identity, "1"), find_cid(identity, "3")
     judge(identity, Verdict.SAME, ONE, THREE)
     assert find_cid(identity, "3") == stays

@@ -45,6 +45,12 @@ class Broken(Exception):
     """Breaks a transaction off."""
 
 
+def take_ids_and_break(store: SqlStore, count: int) -> None:
+    with store.write() as tx:
+        tx.new_ids(count)
+        raise Broken
+
+
 def row_of(tx: SqlTransaction, ref: RecordRef) -> RecordRow:
     return tx.read_records([ref])[ref]
 
@@ -53,7 +59,12 @@ def row_of(tx: SqlTransaction, ref: RecordRef) -> RecordRow:
 
 
 def test_a_record_is_read_by_name_by_id_by_profile_and_by_component(identity: Identity) -> None:
-    tell(identity, stated("1", email=("ann",)), stated("2", email=("ann",), place="x"), stated("3", city=("rome",)))
+    tell(
+        identity,
+        stated("1", email=("ann",)),
+        stated("2", email=("ann",), place="x"),
+        stated("3", city=("rome",)),
+    )
 
     with identity.store.write() as tx:
         held = tx.read_records([ONE, TWO, RecordRef("crm", "9")])
@@ -92,7 +103,12 @@ def test_a_withdrawn_record_is_read_by_name_and_is_a_member_of_nothing(identity:
 
     with identity.store.write() as tx:
         after = row_of(tx, ONE)
-        assert (after.status, after.pid, after.component_id, after.cid) == ("withdrawn", None, None, before.cid)
+        assert (after.status, after.pid, after.component_id, after.cid) == (
+            "withdrawn",
+            None,
+            None,
+            before.cid,
+        )
         assert tx.read_members([before.component_id]) == []
         assert tx.read_records_of_profiles([before.pid]) == []
 
@@ -103,7 +119,9 @@ def test_profiles_are_read_with_their_source_and_found_by_digest(identity: Ident
     with place.open_store().write() as tx:
         pid = row_of(tx, ONE).pid
         assert pid is not None
-        [(digest, _)] = [(bytes(row.digest), row.pid) for row in tx.connection.execute(tables.profile.select())]
+        [(digest, _)] = [
+            (bytes(row.digest), row.pid) for row in tx.connection.execute(tables.profile.select())
+        ]
         source, profile = tx.read_profiles([pid, 10**12])[pid]
 
         assert source == "crm"
@@ -135,7 +153,11 @@ def test_a_statement_is_opened_as_it_was_stated(identity: Identity) -> None:
     with identity.store.write() as tx:
         statement = tx.read_version(row_of(tx, ONE).vid).statement
 
-    assert statement == {"attributes": command.attributes, "alternate_keys": {"old": "7"}, "same_as": ["crm", "2"]}
+    assert statement == {
+        "attributes": command.attributes,
+        "alternate_keys": {"old": "7"},
+        "same_as": ["crm", "2"],
+    }
 
 
 # ---------------------------------------------------------------------------------------- history, CIDs
@@ -268,7 +290,19 @@ def test_what_is_noted_as_unsettled_twice_is_noted_once(store: SqlStore) -> None
 def test_rows_of_any_number_are_inserted_as_they_are(store: SqlStore, count: int) -> None:
     """Few rows and many go different ways on PostgreSQL."""
     rows = [
-        (number, 7, None, FOREVER, 5, 6, b"\x00\xff", 1, "änn\n\t\\N\U0001f600", None, b"" if number % 2 else b"x")
+        (
+            number,
+            7,
+            None,
+            FOREVER,
+            5,
+            6,
+            b"\x00\xff",
+            1,
+            "änn\n\t\\N\U0001f600",
+            None,
+            b"" if number % 2 else b"x",
+        )
         for number in range(count)
     ]
 
@@ -341,9 +375,8 @@ def test_ids_kept_by_any_program_never_come_again_whatever_was_rolled_back(place
 
     kept: list[int] = []
     for number in range(6):
-        with pytest.raises(Broken), stores[number % 2].write() as tx:
-            tx.new_ids(5 + number * 300)
-            raise Broken
+        with pytest.raises(Broken):
+            take_ids_and_break(stores[number % 2], 5 + number * 300)
         with stores[(number + 1) % 2].write() as tx:
             kept.extend(tx.new_ids(3 + number * 300))
 

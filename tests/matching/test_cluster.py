@@ -1,3 +1,5 @@
+"""The clusters of one component, beside an oracle that knows nothing of their code."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace

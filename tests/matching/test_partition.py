@@ -1,3 +1,5 @@
+"""Components at rising thresholds, beside an oracle that knows nothing of their code."""
+
 from __future__ import annotations
 
 from itertools import combinations, pairwise

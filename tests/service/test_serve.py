@@ -312,6 +312,36 @@ def test_a_client_that_sends_50000_lines_before_it_reads_does_not_hang(service: 
     assert answers[-1]["key"] == "s49999"
 
 
+@pytest.mark.soak
+def test_a_million_lines_sent_before_any_answer_is_read_need_constant_memory(service: ServedService) -> None:
+    line_count = 1_000_000
+    url = urlsplit(service.url)
+    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=600)
+    pieces = (
+        b"".join(
+            b'{"key":"m%d","nonsense":"%s"}\n' % (number, b"x" * 60)
+            for number in range(start, start + 10_000)
+        )
+        for start in range(0, line_count, 10_000)
+    )
+
+    connection.request(
+        "POST",
+        "/v1/sources/bulk/records",
+        body=pieces,
+        headers={"x-api-key": service.admin_key, "content-type": "application/x-ndjson"},
+        encode_chunked=True,
+    )
+    answer = connection.getresponse()
+    answered = sum(piece.count(b"\n") for piece in iter(lambda: answer.read(1 << 20), b""))
+
+    assert answered == line_count
+    status = Path(f"/proc/{service.pid}/status").read_text()
+    peak_kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+    assert peak_kib < 600 * 1024
+    connection.close()
+
+
 @pytest.mark.parametrize(
     ("method", "path", "arguments", "status", "code"),
     [
@@ -481,7 +511,9 @@ def test_a_dead_resolver_process_is_started_again_and_nothing_is_lost(service: S
 def test_the_operator_sees_readiness_metrics_and_routes(service: ServedService) -> None:
     assert service.client.get("/healthz", headers={"x-api-key": ""}).json() == {"status": "alive"}
     assert service.ask("GET", "/readyz").json()["resolvers"] == 1
-    assert "sameas_requests_total" in service.ask("GET", "/metrics").text
+    metrics = service.ask("GET", "/metrics").text
+    assert "sameas_requests_total" in metrics
+    assert 'sameas_resolve_total{what="records"}' in metrics
     document = service.ask("GET", "/openapi.json").json()
     assert document["openapi"].startswith("3.1")
     assert "swagger" in service.ask("GET", "/docs").text.lower()
