@@ -285,7 +285,7 @@ class Effects:
             in_force is None or (change.cid, change.status) != (in_force.cid, in_force.status)
         ):
             version += 1
-            kind = self._event_type(change, in_force)
+            kind = self._event_type(row.rid, change, in_force)
             event = (kind.value, row.rid, change.cid, previous, version, edit.valid_from)
             self._book.event(self._system_at, next(self._ids), event, cause)
             row = row._replace(cid=change.cid)
@@ -302,11 +302,12 @@ class Effects:
             system_from=self._system_at,
         )
 
-    def _event_type(self, change: OwnVersion | OtherCause, before: HistoryRow | None) -> EventType:
+    def _event_type(self, rid: int, change: OwnVersion | OtherCause, before: HistoryRow | None) -> EventType:
         if change.status is KeyStatus.WITHDRAWN:
             return EventType.WITHDRAWN
         if before is None or before.cid is None:
-            return EventType.ISSUED if change.cid in self._naming.minted else EventType.LINKED
+            is_issued = change.cid is not None and self._naming.minted.get(change.cid) == rid
+            return EventType.ISSUED if is_issued else EventType.LINKED
         if before.status is not KeyStatus.LIVE:
             return EventType.RETURNED
         fate = self._naming.fates.get(before.cid)

@@ -8,7 +8,8 @@ Elsewhere: reading single keys and CIDs (`identity.look_up`).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -71,8 +72,8 @@ def export_crosswalk(store: SqlStore, path: Path) -> int:
         .where(record.c.status == KeyStatus.LIVE.value)
         .order_by(record.c.source, record.c.key)
     )
-    with store.read() as connection:
-        return _write(path, _CROSSWALK, _stream(connection, query))
+    with store.read() as connection, closing(_stream(connection, query)) as rows:
+        return _write(path, _CROSSWALK, rows)
 
 
 def export_history(store: SqlStore, path: Path) -> int:
@@ -84,8 +85,7 @@ def export_history(store: SqlStore, path: Path) -> int:
         .join(history, history.c.rid == record.c.rid)
         .order_by(record.c.source, record.c.key, history.c.system_from, history.c.valid_from)
     )
-    with store.read() as connection:
-        rows = _stream(connection, query)
+    with store.read() as connection, closing(_stream(connection, query)) as rows:
         return _write(path, _HISTORY, ((*row[:5], _end(row[5]), row[6], _end(row[7])) for row in rows))
 
 
@@ -105,12 +105,11 @@ def export_cids(store: SqlStore, path: Path) -> int:
         .where(state.c.system_to == FOREVER)
         .order_by(state.c.cid)
     )
-    with store.read() as connection:
-        return _write(path, _CIDS, _iter_cid_rows(connection, query))
+    with store.read() as connection, closing(_stream(connection, query)) as rows:
+        return _write(path, _CIDS, _iter_cid_rows(connection, rows))
 
 
-def _iter_cid_rows(connection: Connection, query: Select[Any]) -> Iterator[tuple[Any, ...]]:
-    rows = _stream(connection, query)
+def _iter_cid_rows(connection: Connection, rows: Iterator[Any]) -> Iterator[tuple[Any, ...]]:
     while batch := list(islice(rows, _BATCH)):
         retired = [
             cid for cid, status, _, _ in batch if status in (CidStatus.MERGED.value, CidStatus.SPLIT.value)
@@ -124,8 +123,10 @@ def _iter_cid_rows(connection: Connection, query: Select[Any]) -> Iterator[tuple
                 yield cid, status, current, issued_at, since
 
 
-def _stream(connection: Connection, query: Select[Any]) -> Iterator[Any]:
-    return iter(connection.execute(query.execution_options(yield_per=_BATCH)))
+def _stream(connection: Connection, query: Select[Any]) -> Generator[Any, None, None]:
+    """Yield the rows as they come; closed in time, so is the server's cursor."""
+    with connection.execute(query.execution_options(yield_per=_BATCH)) as result:
+        yield from result
 
 
 def _end(instant: int) -> int | None:

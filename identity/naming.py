@@ -27,9 +27,12 @@ class Naming:
     def __init__(self, attempt: Attempt, *, now: Instant, new_cid: Callable[[Instant], Cid]) -> None:
         self.new_cids: dict[int, Cid] = {}  # by rid, of every record of the groups that is live now
         self.cause_of: dict[int, Cause] = {}  # by rid
-        self.minted: set[Cid] = set()
+        self.minted: dict[
+            Cid, int
+        ] = {}  # to the rid of the record it was issued to; the others are linked to it
         self.fates: dict[Cid, CidFate] = {}
         self._attempt = attempt
+        self._told = {change.rid: place for place, change in enumerate(attempt.changes)}
         self._now = now
         self._new_cid = new_cid
         self._revived: set[Cid] = set()
@@ -73,7 +76,7 @@ class Naming:
             return Outcome.MERGED
         if old_cid == cid:
             return told
-        return Outcome.ISSUED if cid in self.minted else Outcome.LINKED
+        return Outcome.ISSUED if self.minted.get(cid) == change.rid else Outcome.LINKED
 
     def _is_merged(self, cid: Cid) -> bool:
         fate = self.fates.get(cid)
@@ -127,7 +130,10 @@ class Naming:
             if node.prepared is not None and node.prepared.command.wished_cid is not None
         ]
         cid = wished[0] if wished and wished[0] not in self.minted else self._new_cid(self._now)
-        self.minted.add(cid)
+        told = self._told
+        self.minted[cid] = min(
+            (node.rid for node in cluster), key=lambda rid: (told.get(rid, len(told)), rid)
+        )
         return cid
 
     def _lock_revived(self) -> None:

@@ -27,17 +27,20 @@ from identity.store_sql.opening import SqlStore
 from identity.store_sql.transaction import SqlTransaction
 from matching.errors import SameasError
 
-__all__ = ["LOAD_STATES_ACTIVE", "Settler"]
+__all__ = ["LOADS_HERE", "LOAD_STATES_ACTIVE", "Settler"]
 
 _BATCH: Final = 100
 _NOTES_BATCH: Final = 2_000
 _BATCH_S: Final = 0.1
 _CALL_S: Final = 0.5
+_PAUSE_SHARE: Final = 0.5
 _BEAT_MAX_US: Final = 900_000_000
 _HOLDERS_EXTRA: Final = 100
 """So many profiles may come to hold a key while it is locked to be settled."""
 _HOLDERS_ALL: Final = 2**31 - 1
 _LOAD_KINDS: Final = ("load-key", "load-record")
+LOADS_HERE: Final[set[str]] = set()
+"""The loads that run in this process; one of this process that is not among them broke off."""
 LOAD_STATES_ACTIVE: Final = ("running", "settling", "releasing")
 """A load stores slices, then resolves the rest; one that broke off is released by who took it over."""
 
@@ -74,6 +77,8 @@ class Settler:
                 break
             done += batch
             taken = time.perf_counter() - started
+            if not self._store.is_postgres:
+                time.sleep(taken * _PAUSE_SHARE)  # lets waiting writers in: SQLite's lock knows no queue
             self._batch = max(1, min(_BATCH, int(batch * min(2.0, _BATCH_S / max(taken, 1e-4)))))
         return self.count()
 
@@ -188,8 +193,7 @@ class Settler:
         with self._store.read() as connection:
             active = connection.execute(select(load).where(load.c.state.in_(LOAD_STATES_ACTIVE))).all()
         for row in active:
-            is_ours = row.state == "releasing" and row.holder == _holder()
-            if not is_ours and not self._is_broken(row.holder, row.beat_at):
+            if not self._is_broken(row.id, row.holder, row.beat_at):
                 continue
             with self._store.write() as tx:
                 tx.lock_whole()
@@ -204,7 +208,9 @@ class Settler:
                     tx.lock_whole()
                     tx.connection.execute(update(load).where(load.c.id == row.id).values(state="failed"))
 
-    def _is_broken(self, holder: str, beat_at: int) -> bool:
+    def _is_broken(self, load_id: str, holder: str, beat_at: int) -> bool:
+        if holder == _holder():
+            return load_id not in LOADS_HERE
         host, _, process_id = holder.rpartition(":")
         if host == socket.gethostname():
             return not _is_process_alive(int(process_id))

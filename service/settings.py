@@ -83,8 +83,8 @@ class Settings(BaseModel):
     @field_validator("admin_key")
     @classmethod
     def _admin_key_is_long(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not 32 <= len(value.get_secret_value()) <= 256:
-            raise ValueError("an admin key has 32 to 256 characters")
+        if value is not None and not 8 <= len(value.get_secret_value()) <= 256:
+            raise ValueError("an admin key has 8 to 256 characters")
         if value is not None and not ((text := value.get_secret_value()).isascii() and text.isprintable()):
             raise ValueError("an admin key is printable ASCII")
         return value

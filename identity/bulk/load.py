@@ -30,7 +30,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import numpy as np
 import orjson
@@ -39,8 +39,8 @@ from sqlalchemy import insert, select, update
 from identity.bulk.foresee import Foreseen, NewRecords, StoredHolders, foresee
 from identity.bulk.prepared_rows import Positions, PreparedRows, ProfileTable, StoredStatement
 from identity.bulk.preparing import PreparingSetup, RowError, StatementSource, iter_prepared
-from identity.bulk.slices import SliceWriter
-from identity.errors import SourceRetired, WithdrawalsRefused
+from identity.bulk.slices import LoadTakenOver, SliceWriter
+from identity.errors import SourceRetired, StoreBusy, WithdrawalsRefused
 from identity.model import (
     Cause,
     CauseKind,
@@ -54,7 +54,7 @@ from identity.model import (
     RecordRef,
     SameAs,
 )
-from identity.settling import LOAD_STATES_ACTIVE
+from identity.settling import LOAD_STATES_ACTIVE, LOADS_HERE
 from identity.store_sql import tables
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ _READ_BATCH: Final = 20_000
 _FEW_ROWS: Final = 20_000
 _SETTLE_BATCH: Final = 1_000
 _WAIT_S: Final = 0.5
+_PATIENCE_S: Final = 120.0
+_T = TypeVar("_T")
 _AS_FORESEEN: Final = frozenset((Outcome.ISSUED, Outcome.LINKED, Outcome.MERGED, Outcome.SPLIT))
 
 
@@ -126,7 +128,11 @@ def load_records(
         FileRefused (of `streams`): the file cannot be read at all; nothing is stored.
         WithdrawalsRefused: a snapshot would withdraw too large a share; nothing is stored.
     """
-    return _Load(identity, request, clock, new_cid).run()
+    LOADS_HERE.add(request.load_id)
+    try:
+        return _Load(identity, request, clock, new_cid).run()
+    finally:
+        LOADS_HERE.discard(request.load_id)
 
 
 class _Load:
@@ -307,7 +313,7 @@ class _Load:
                 temp_dir=folder,
             )
         self._report.candidates = foreseen.candidate_count
-        self._note_crossing(new, stored)
+        _patiently(lambda: self._note_crossing(new, stored))
         writer = SliceWriter(
             self._store,
             new,
@@ -318,6 +324,7 @@ class _Load:
             load_id=self._request.load_id,
             clock=self._clock,
             new_cid=self._new_cid,
+            patiently=_patiently,
         )
         stored_count = 0
 
@@ -332,8 +339,8 @@ class _Load:
             if count:
                 self._report.outcomes[outcome.value] += count
         self._report.longest_slice_s = writer.longest_s
-        self._forget_foreign_keys(new, keys_before)
-        self._set_state("settling")
+        _patiently(lambda: self._forget_foreign_keys(new, keys_before))
+        _patiently(lambda: self._set_state("settling"))
         return positions[np.array([*foreseen.touched.tolist(), *left], dtype=np.int64)]
 
     def _read_stored_holders(self, tx: SqlTransaction, new: NewRecords) -> StoredHolders:
@@ -362,9 +369,9 @@ class _Load:
 
     def _begin(self) -> None:
         """Mark the load as running, once no other is; from now on live writes note what they touch."""
-        while not self._try_begin():
+        while not _patiently(self._try_begin):
             self._identity.settle_some(limit=0)  # takes over a load that broke off
-            if self._try_begin():
+            if _patiently(self._try_begin):
                 break
             time.sleep(_WAIT_S)
         self._is_begun = True
@@ -457,7 +464,7 @@ class _Load:
     def _resolve(self, batch: list[tuple[int, RecordCommand]]) -> list[Outcome | None]:
         """Resolve commands with their rows' numbers; return the outcomes, None for a refused one."""
         outcomes: list[Outcome | None] = []
-        answers = self._identity.resolve([command for _, command in batch])
+        answers = _patiently(lambda: self._identity.resolve([command for _, command in batch]))
         for (row, _), answer in zip(batch, answers, strict=True):
             if isinstance(answer, RecordAnswer):
                 self._report.outcomes[answer.outcome.value] += 1
@@ -472,10 +479,10 @@ class _Load:
     def _settle(self) -> None:
         if not self._is_begun:
             return  # it has unsettled nothing
-        self._identity.settler.release_load(came_as_foreseen=self._came_as_foreseen)
-        self._set_state("done")
+        _patiently(lambda: self._identity.settler.release_load(came_as_foreseen=self._came_as_foreseen))
+        _patiently(lambda: self._set_state("done"))
         total = self._identity.unsettled()
-        while left := self._identity.settle_some(limit=_SETTLE_BATCH):
+        while left := _patiently(lambda: self._identity.settle_some(limit=_SETTLE_BATCH)):
             total = max(total, left)
             self._request.on_progress("settle", total - left, total)
             if self._identity.settler.is_held_up():
@@ -503,6 +510,22 @@ class _Profiles:
 
     def read(self, number: int) -> bytes:
         return self._rows.read_profile(int(self._firsts[number]))
+
+
+def _patiently(call: Callable[[], _T]) -> _T:
+    """Return what the call returns; one that found the store busy is made again for some time.
+
+    SQLite's write lock knows no queue, so that a load may miss it for long beside many short writes.
+    """
+    give_up_at = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return call()
+        except LoadTakenOver:
+            raise
+        except StoreBusy:
+            if time.monotonic() > give_up_at:
+                raise
 
 
 def _has_profiles(tx: SqlTransaction) -> bool:

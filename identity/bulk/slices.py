@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from identity.store_sql.opening import SqlStore
     from identity.store_sql.transaction import SqlTransaction
 
-__all__ = ["SliceWriter", "StatementReader"]
+__all__ = ["LoadTakenOver", "SliceWriter", "StatementReader"]
 
 _FIRST_SLICE: Final = 200
 _SQLITE_SLICE_S: Final = 0.08
@@ -43,6 +44,12 @@ StatementReader = Callable[[Sequence[int]], list[StoredStatement]]
 
 _Placed = tuple[int, list[list[int]]]
 """A component: its level and its clusters, each a list of positions."""
+_Written = tuple[int, list[int]]
+"""How many customers a slice made, and the positions it left to be resolved."""
+
+
+class LoadTakenOver(StoreBusy):
+    """Another process took the load for broken off, and has settled what it had stored."""
 
 
 class SliceWriter:
@@ -60,8 +67,10 @@ class SliceWriter:
         load_id: str,
         clock: Callable[[], Instant],
         new_cid: Callable[[Instant], Cid],
+        patiently: Callable[[Callable[[], _Written]], _Written] = lambda call: call(),
     ) -> None:
         self._store = store
+        self._patiently = patiently
         self._new = new
         self._read = read
         self._contract_version = contract_version
@@ -88,7 +97,7 @@ class SliceWriter:
         target_s = _POSTGRES_SLICE_S if self._store.is_postgres else _SQLITE_SLICE_S
         for batch in _iter_batches(components, size):
             started = time.perf_counter()
-            made, left = self._write_slice(batch)
+            made, left = self._patiently(partial(self._write_slice, batch))
             taken = time.perf_counter() - started
             self.longest_s = max(self.longest_s, taken)
             customers += made
@@ -134,7 +143,7 @@ class SliceWriter:
         load = tables.record_load
         state = tx.connection.scalar(select(load.c.state).where(load.c.id == self._load_id))
         if state != "running":
-            raise StoreBusy("This load was taken for broken off by another process; run it again.")
+            raise LoadTakenOver("This load was taken for broken off by another process; run it again.")
 
     def _seal(self, statements: dict[int, StoredStatement]) -> dict[int, tuple[bytes, bytes, bytes]]:
         """Return (wrapped data key, sealed statement, sealed profile) of each record, outside the lock."""

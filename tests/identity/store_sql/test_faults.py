@@ -15,7 +15,7 @@ from sqlalchemy import text
 from identity.errors import InvariantBroken, StoreBusy, StoreFull, StoreMigrating, StoreUnreachable
 from identity.model import RecordAnswer
 from identity.store_sql.faults import LockTableFull, TransactionConflict, translating
-from identity.store_sql.opening import open_store, store_url
+from identity.store_sql.opening import SqlStore, open_store, store_url
 from matching.errors import SameasError
 from tests.identity.stores import STORE_KEY, Place, find_cid, stated, tell
 
@@ -91,9 +91,13 @@ def test_a_write_lock_held_by_another_is_busy(sqlite_place: Place) -> None:
     store = sqlite_place.open_store()
     path = sqlite_place.url.database
 
-    with store.write(), closing(sqlite.connect(path, timeout=0, isolation_level=None)) as other:
-        with pytest.raises(StoreBusy), translating():
-            other.execute("BEGIN IMMEDIATE")
+    with (
+        store.write(),
+        closing(sqlite.connect(path, timeout=0, isolation_level=None)) as other,
+        pytest.raises(StoreBusy),
+        translating(),
+    ):
+        other.execute("BEGIN IMMEDIATE")
 
 
 def test_a_full_disk_refuses_the_batch_and_keeps_what_was_there(sqlite_place: Place) -> None:
@@ -161,6 +165,12 @@ def test_a_server_that_does_not_answer_is_unreachable() -> None:
         open_store(url, store_key=STORE_KEY)
 
 
+def lock_impatiently(store: SqlStore) -> None:
+    with store.write() as waiter:
+        waiter.connection.execute(text("SET LOCAL lock_timeout = '20ms'"))
+        waiter.lock([17])
+
+
 @pytest.mark.service
 def test_a_lock_held_by_another_is_busy(kept_database: str, tmp_path: Path) -> None:
     place = Place(kept_database, tmp_path)
@@ -168,9 +178,8 @@ def test_a_lock_held_by_another_is_busy(kept_database: str, tmp_path: Path) -> N
 
     with ours.write() as holder:
         holder.lock([17])
-        with pytest.raises(StoreBusy), theirs.write() as waiter:
-            waiter.connection.execute(text("SET LOCAL lock_timeout = '20ms'"))
-            waiter.lock([17])
+        with pytest.raises(StoreBusy):
+            lock_impatiently(theirs)
     place.close()
 
 
