@@ -7,7 +7,6 @@ Elsewhere: reading single keys and CIDs (`identity.look_up`).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import islice
@@ -144,7 +143,7 @@ def _write(path: Path, schema: pa.Schema, rows: Iterable[tuple[Any, ...]]) -> in
                 arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
                 writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
                 count += len(batch)
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError as exc:
         partial.unlink(missing_ok=True)
         raise ExportUnwritable(

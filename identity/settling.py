@@ -30,6 +30,7 @@ from matching.errors import SameasError
 __all__ = ["LOADS_HERE", "LOAD_STATES_ACTIVE", "Settler"]
 
 _BATCH: Final = 100
+_MATES_MAX: Final = 1_000
 _NOTES_BATCH: Final = 2_000
 _BATCH_S: Final = 0.1
 _CALL_S: Final = 0.5
@@ -78,7 +79,9 @@ class Settler:
             done += batch
             taken = time.perf_counter() - started
             if not self._store.is_postgres:
-                time.sleep(taken * _PAUSE_SHARE)  # lets waiting writers in: SQLite's lock knows no queue
+                time.sleep(
+                    min(taken, _BATCH_S) * _PAUSE_SHARE
+                )  # lets waiting writers in: SQLite's lock knows no queue
             self._batch = max(1, min(_BATCH, int(batch * min(2.0, _BATCH_S / max(taken, 1e-4)))))
         return self.count()
 
@@ -157,6 +160,10 @@ class Settler:
         else:
             with self._store.inspect() as tx:
                 rows = tx.read_records_by_rid(ids)
+                if kind == "record":  # a component is parted once for all of its records
+                    mates = _list_unsettled_mates(tx, rows)
+                    rows = [*rows, *tx.read_records_by_rid(mates.difference(ids))]
+                    settled = tuple((kind, one) for one in mates.union(ids))
                 if kind == "contract":
                     contracts = {
                         name: entry.contract for name, entry in self._contracts.read_current().items()
@@ -251,6 +258,19 @@ class Settler:
         for judgement in tx.read_judgements_stated_by([row.rid]):
             return next(RecordRef(*ref) for ref in (*judgement.left, *judgement.right) if ref != row.ref)
         return None
+
+
+def _list_unsettled_mates(tx: SqlTransaction, rows: list[RecordRow]) -> set[int]:
+    """Return the unsettled records, not too many, of the components that these records stand in."""
+    record, table = tables.record, tables.unsettled
+    components = {row.component_id for row in rows if row.component_id is not None}
+    query = (
+        select(table.c.id)
+        .join(record, record.c.rid == table.c.id)
+        .where(table.c.kind == "record", record.c.component_id.in_(components))
+        .limit(_MATES_MAX)
+    )
+    return set(tx.connection.scalars(query))
 
 
 def _is_load_running(connection: Connection) -> bool:

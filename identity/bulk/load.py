@@ -26,28 +26,27 @@ import os
 import socket
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 import orjson
 from sqlalchemy import insert, select, update
 
 from identity.bulk.foresee import Foreseen, NewRecords, StoredHolders, foresee
-from identity.bulk.prepared_rows import Positions, PreparedRows, ProfileTable, StoredStatement
-from identity.bulk.preparing import PreparingSetup, RowError, StatementSource, iter_prepared
+from identity.bulk.prepared_rows import NumberedProfiles, Positions, PreparedRows, StoredStatement
+from identity.bulk.preparing import PreparingSetup, iter_prepared
+from identity.bulk.request import LoadReport, LoadRequest
 from identity.bulk.slices import LoadTakenOver, SliceWriter
-from identity.errors import SourceRetired, StoreBusy, WithdrawalsRefused
+from identity.bulk.tell_apart import Held, find_absent, find_new, find_stored, read_stored_holders
+from identity.errors import SourceRetired, StoreBusy
 from identity.model import (
     Cause,
     CauseKind,
     Cid,
     CidTarget,
     Instant,
-    KeyStatus,
     Outcome,
     RecordAnswer,
     RecordCommand,
@@ -60,58 +59,16 @@ from identity.store_sql import tables
 if TYPE_CHECKING:
     from identity.contract import SourceContract
     from identity.service import Identity
-    from identity.store_sql.transaction import SqlTransaction
 
-__all__ = ["BULK_RECORDS_MIN", "LoadReport", "LoadRequest", "load_records"]
+__all__ = ["LoadReport", "LoadRequest", "load_records"]
 
-BULK_RECORDS_MIN: Final = 5_000
-"""Below this one by one is faster than starting the bulk engine."""
 _BATCH: Final = 200
 _READ_BATCH: Final = 20_000
-_FEW_ROWS: Final = 20_000
 _SETTLE_BATCH: Final = 1_000
 _WAIT_S: Final = 0.5
 _PATIENCE_S: Final = 120.0
 _T = TypeVar("_T")
 _AS_FORESEEN: Final = frozenset((Outcome.ISSUED, Outcome.LINKED, Outcome.MERGED, Outcome.SPLIT))
-
-
-@dataclass(frozen=True, slots=True)
-class LoadRequest:
-    """What to load and how."""
-
-    source: str
-    statements: StatementSource
-    load_id: str
-    author: str
-    snapshot: bool = False
-    withdraw_max: float = 0.05
-    processes: int = 2
-    memory_limit_mb: int = 1_200
-    bulk_records_min: int = BULK_RECORDS_MIN
-    on_error: Callable[[RowError], None] = lambda _error: None
-    on_progress: Callable[[str, int, int | None], None] = lambda _step, _done, _total: None
-
-
-@dataclass(slots=True)
-class LoadReport:
-    """What a load did."""
-
-    rows: int = 0
-    rejected: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
-    customers_issued: int = 0
-    candidates: int = 0
-    longest_slice_s: float = 0.0
-    withdrawals_withheld: int = 0  # absent from a snapshot, but so may be the key of a refused row
-
-
-class _Held(NamedTuple):
-    """What is stored of a key before the load: digest (empty under another contract), numbers, place."""
-
-    digest: bytes
-    version: int | None
-    effective_at: Instant | None
 
 
 def load_records(
@@ -160,14 +117,15 @@ class _Load:
         self._contract: SourceContract = entry.contract
 
     def run(self) -> LoadReport:
+        request = self._request
         with (
             tempfile.TemporaryDirectory(prefix="sameas-load-") as folder,
             PreparedRows(Path(folder)) as rows,
         ):
             self._prepare(rows)
-            stored = self._find_stored(rows)
-            withdrawals = self._find_withdrawals(rows) if self._request.snapshot else []
-            new = self._find_new(rows, stored)
+            stored = find_stored(self._store, self._contract, rows)
+            withdrawals = self._find_withdrawals(rows) if request.snapshot else []
+            new = find_new(self._store, rows, stored, records_min=request.bulk_records_min)
             is_done = np.zeros(len(rows), dtype=np.bool_)
             if len(new) >= self._request.bulk_records_min:
                 left = self._load_new(rows, new, Path(folder))
@@ -205,47 +163,9 @@ class _Load:
             request.on_progress("prepare", self._report.rows, None)
         rows.seal()
 
-    def _find_stored(self, rows: PreparedRows) -> dict[str, _Held]:
-        """Return what is stored of the keys of the file; of a long file everything of the source is read."""
-        record = tables.record
-        query = select(
-            record.c.key, record.c.digest, record.c.version, record.c.effective_at, record.c.contract_version
-        ).where(record.c.source == self._request.source)
-        queries = [query]
-        if len(rows) < _FEW_ROWS:
-            keys = sorted(set(rows.keys))
-            queries = [query.where(record.c.key.in_(keys[at : at + 500])) for at in range(0, len(keys), 500)]
-        found: dict[str, _Held] = {}
-        with self._store.read() as connection:
-            for one in queries:
-                for key, digest, version, effective_at, contract_version in connection.execute(
-                    one.execution_options(yield_per=10_000)
-                ):
-                    is_current = contract_version == self._contract.version
-                    found[key] = _Held(bytes(digest) if is_current else b"", version, effective_at)
-        return found
-
     def _find_withdrawals(self, rows: PreparedRows) -> list[tuple[str, int | None, Instant | None]]:
-        """Return the live records whose keys the file lacks; none where a key of the file cannot be read."""
-        record = tables.record
-        stated = self._refused_keys.union(rows.keys)
-        absent: list[tuple[str, int | None, Instant | None]] = []
-        live_count = 0
-        with self._store.read() as connection:
-            query = (
-                select(record.c.key, record.c.version, record.c.effective_at)
-                .where(record.c.source == self._request.source, record.c.status == KeyStatus.LIVE.value)
-                .order_by(record.c.key)
-            )
-            for key, version, effective_at in connection.execute(query.execution_options(yield_per=10_000)):
-                live_count += 1
-                if key not in stated:
-                    absent.append((key, version, effective_at))
-        if absent and len(absent) > self._request.withdraw_max * live_count:
-            raise WithdrawalsRefused(
-                f"The snapshot lacks {len(absent)} of {live_count} live records of source {self._request.source}, "
-                f"more than {self._request.withdraw_max:.0%}. If that is right, say so with --withdraw-max."
-            )
+        """Return the live records that a snapshot lacks; none where a key of the file cannot be read."""
+        absent = find_absent(self._store, self._request, stated=self._refused_keys.union(rows.keys))
         if self._nameless_count:
             self._report.withdrawals_withheld = len(absent)
             return []
@@ -262,30 +182,6 @@ class _Load:
             cause=self._cause,
         )
 
-    def _find_new(self, rows: PreparedRows, stored: dict[str, _Held]) -> Positions:
-        """Return the positions fit for the bulk path: the first of their key, plain, key and profile not stored.
-
-        A stored profile stands for all its records: what a new one of them links to touches the stored one.
-        """
-        seen: set[str] = set()
-        is_new = np.zeros(len(rows), dtype=np.bool_)
-        for at, key in enumerate(rows.keys):
-            if key not in seen:
-                seen.add(key)
-                is_new[at] = key not in stored
-        new = np.flatnonzero(is_new & rows.is_plain)
-        if len(new) < self._request.bulk_records_min:
-            return new[:0]
-        numbers, firsts = rows.number_profiles(new)
-        is_stored = np.zeros(len(firsts), dtype=np.bool_)
-        with self._store.inspect() as tx:
-            if _has_profiles(tx):
-                for start in range(0, len(firsts), _READ_BATCH):
-                    digests = rows.read_digests(firsts[start : start + _READ_BATCH])
-                    found = {bytes(digest) for digest in tx.find_pids(digests)}
-                    is_stored[start : start + len(digests)] = [digest in found for digest in digests]
-        return new[~is_stored[numbers]]
-
     # -- step 3 -----------------------------------------------------------------------------------------
 
     def _load_new(self, rows: PreparedRows, positions: Positions, folder: Path) -> Positions:
@@ -297,12 +193,12 @@ class _Load:
             self._request.source,
             [rows.keys[at] for at in positions.tolist()],
             profile_of,
-            _Profiles(rows, firsts),
+            NumberedProfiles(rows, firsts),
         )
         self._request.on_progress("match", 0, len(positions))
         # One state of the store throughout: what changes after it began is noted by who changes it.
         with self._store.inspect() as tx:
-            stored = self._read_stored_holders(tx, new)
+            stored = read_stored_holders(tx, new, limit=self._identity.resolver.model.holders_max)
             foreseen = foresee(
                 new,
                 stored,
@@ -342,30 +238,6 @@ class _Load:
         _patiently(lambda: self._forget_foreign_keys(new, keys_before))
         _patiently(lambda: self._set_state("settling"))
         return positions[np.array([*foreseen.touched.tolist(), *left], dtype=np.int64)]
-
-    def _read_stored_holders(self, tx: SqlTransaction, new: NewRecords) -> StoredHolders:
-        """Read who holds the new records' blocking keys in the store already."""
-        if not len(new.held_keys) or not _has_profiles(tx):
-            return StoredHolders.none()
-        limit = self._identity.resolver.model.holders_max
-        keys: list[Positions] = []
-        counts: list[Positions] = []
-        holders: list[tuple[Positions, Positions]] = []
-        for start in range(0, len(new.held_keys), _READ_BATCH):
-            held = tx.read_holders(new.held_keys[start : start + _READ_BATCH].tolist(), limit=limit + 1)
-            keys.append(np.fromiter(held, np.int64, len(held)))
-            counts.append(np.fromiter(map(len, held.values()), np.int64, len(held)))
-            usable = [(key, pid) for key, pids in held.items() if len(pids) <= limit for pid in pids]
-            pairs = np.array(usable, dtype=np.int64).reshape(-1, 2)
-            holders.append((pairs[:, 0], pairs[:, 1]))
-        all_keys, all_counts = np.concatenate(keys), np.concatenate(counts)
-        order = np.argsort(all_keys)
-        return StoredHolders(
-            all_keys[order],
-            all_counts[order],
-            (np.concatenate([one for one, _ in holders]), np.concatenate([pids for _, pids in holders])),
-            tx.read_profiles,
-        )
 
     def _begin(self) -> None:
         """Mark the load as running, once no other is; from now on live writes note what they touch."""
@@ -421,7 +293,7 @@ class _Load:
     # -- steps 4 and 5 ----------------------------------------------------------------------------------
 
     def _resolve_rest(
-        self, rows: PreparedRows, rest: Positions, stored: dict[str, _Held], *, foreseen: set[int]
+        self, rows: PreparedRows, rest: Positions, stored: dict[str, Held], *, foreseen: set[int]
     ) -> None:
         """Resolve rows in file order; one that says again what is stored is not even tried.
 
@@ -498,20 +370,6 @@ class _Load:
             )
 
 
-class _Profiles:
-    """The distinct profiles of new records, by number: `foresee.ProfileReader`."""
-
-    def __init__(self, rows: PreparedRows, firsts: Positions) -> None:
-        self._rows = rows
-        self._firsts = firsts
-
-    def iter_tables(self) -> Iterator[ProfileTable]:
-        return self._rows.iter_profiles(self._firsts)
-
-    def read(self, number: int) -> bytes:
-        return self._rows.read_profile(int(self._firsts[number]))
-
-
 def _patiently(call: Callable[[], _T]) -> _T:
     """Return what the call returns; one that found the store busy is made again for some time.
 
@@ -526,10 +384,6 @@ def _patiently(call: Callable[[], _T]) -> _T:
         except StoreBusy:
             if time.monotonic() > give_up_at:
                 raise
-
-
-def _has_profiles(tx: SqlTransaction) -> bool:
-    return tx.connection.scalar(select(tables.profile.c.pid).limit(1)) is not None
 
 
 def _iter_placed(foreseen: Foreseen) -> Iterator[tuple[int, list[list[int]]]]:

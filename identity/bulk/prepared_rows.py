@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from identity.bulk.preparing import PackedChunk
 from identity.model import Instant
 
-__all__ = ["Positions", "PreparedRows", "ProfileTable", "RowFacts", "StoredStatement"]
+__all__ = ["NumberedProfiles", "Positions", "PreparedRows", "ProfileTable", "RowFacts", "StoredStatement"]
 
 Positions = npt.NDArray[np.int64]
 
@@ -178,6 +178,22 @@ class PreparedRows:
             for place, value in zip(places.tolist(), values, strict=True):
                 found[place] = make(*value)
         return found
+
+
+class NumberedProfiles:
+    """The distinct profiles of new records, by number: `foresee.ProfileReader`."""
+
+    def __init__(self, rows: PreparedRows, firsts: Positions) -> None:
+        self._rows = rows
+        self._firsts = firsts
+
+    def iter_tables(self) -> Iterator[ProfileTable]:
+        """Yield all of them, some at a time."""
+        return self._rows.iter_profiles(self._firsts)
+
+    def read(self, number: int) -> bytes:
+        """Return one of them, encoded."""
+        return self._rows.read_profile(int(self._firsts[number]))
 
 
 def _only_batch(buffer: pa.Buffer) -> pa.RecordBatch:

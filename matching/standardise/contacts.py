@@ -162,10 +162,11 @@ def parse_phone(text: str, *, region: str | None) -> tuple[str, str] | None:
     """Return country code and national digits as `phonenumbers` would, None for no possible number."""
     if _PLAIN_PHONE.fullmatch(text) is not None and text.isascii():
         digits = _NON_DIGITS.sub("", text)
+        plain: tuple[str, str] | None = None
         if text[0] == "+":
             plain = _parse_international(digits)
-        else:
-            plain = _parse_national(digits, region) if region else None
+        elif region:
+            plain = _parse_national(digits, region)
         if plain is not None:
             return plain
     if region is None and text[:2] == "00":

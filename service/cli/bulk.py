@@ -15,7 +15,7 @@ from service.cli.session import open_identity, os_author, parse_pair
 from service.cli.show import AsJson, print_document, print_table
 
 if TYPE_CHECKING:
-    from identity.bulk.load import LoadReport
+    from identity.bulk.request import LoadReport
     from streams.targets import PathSpec
 
 __all__ = ["evaluate", "load"]
@@ -55,7 +55,8 @@ def load(  # noqa: PLR0917 - Typer's options are parameters; nobody calls this b
 
     Example: sameas load crm customers.csv --key id --map email=mail --map address.city=town
     """
-    from identity.bulk.load import LoadRequest, load_records
+    from identity.bulk.load import load_records
+    from identity.bulk.request import LoadRequest
     from service.clock import CidSource, SystemClock
     from service.resolvers.relay import error_of_head
     from streams.rejects import RejectsWriter
@@ -175,6 +176,11 @@ def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
 
 def _print_report(report: LoadReport, rejects: Path | None) -> None:
     typer.echo(f"{report.rows} rows: " + ", ".join(f"{count} {name}" for name, count in _counts(report)))
+    if report.withdrawals_withheld:
+        typer.echo(
+            f"{report.withdrawals_withheld} absent records are not withdrawn: a refused row has no readable key",
+            err=True,
+        )
     if rejects is not None:
         typer.echo(f"{report.rejected} rows refused, see {rejects}", err=True)
 

@@ -60,16 +60,16 @@ def test_the_crosswalk_holds_every_live_key_in_byte_order(world: World, out: Pat
 
 def test_history_has_both_clocks_and_no_end_where_there_is_none(world: World, out: Path) -> None:
     first = tell(world, "1", ANN, effective_at=1_600_000_000_000_000)
-    last = tell(world, "1", None)
+    last = tell(world, "1", None, effective_at=1_650_000_000_000_000)
 
     assert export_history(world.identity.store, out) == 3
 
-    began, ended = when(1_600_000_000_000_000), when(last.known_at)
+    began, ended, known = when(1_600_000_000_000_000), when(1_650_000_000_000_000), when(last.known_at)
     assert sorted(rows(out), key=str) == sorted(
         [
-            ("crm", "1", first.cid, "live", began, None, when(first.known_at), ended),
-            ("crm", "1", first.cid, "live", began, ended, ended, None),
-            ("crm", "1", first.cid, "withdrawn", ended, None, ended, None),
+            ("crm", "1", first.cid, "live", began, None, when(first.known_at), known),
+            ("crm", "1", first.cid, "live", began, ended, known, None),
+            ("crm", "1", first.cid, "withdrawn", ended, None, known, None),
         ],
         key=str,
     )

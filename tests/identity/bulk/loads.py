@@ -21,8 +21,9 @@ import pytest
 from identity.bulk import load as load_room
 from identity.bulk import slices
 from identity.bulk.foresee import Foreseen, NewRecords, StoredHolders
-from identity.bulk.load import LoadReport, LoadRequest, load_records
+from identity.bulk.load import load_records
 from identity.bulk.preparing import StatedRow
+from identity.bulk.request import LoadReport, LoadRequest
 from identity.contract import SourceContract
 from identity.model import Cid, Instant
 from tests.identity.bulk.plain_engine import PlainEngine

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Engine, event, text
 
-from identity.bulk.load import LoadReport, LoadRequest, load_records
+from identity.bulk.load import load_records
 from identity.bulk.preparing import RowError
+from identity.bulk.request import LoadReport, LoadRequest
 from identity.errors import StoreFull
 from identity.service import Identity
 from matching.errors import SameasError

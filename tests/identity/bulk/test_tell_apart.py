@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from identity.bulk.load import LoadReport, LoadRequest, load_records
+from identity.bulk.load import load_records
 from identity.bulk.preparing import RowError
+from identity.bulk.request import LoadReport, LoadRequest
 from identity.errors import SourceRetired, SourceUnknown, WithdrawalsRefused
 from identity.model import KeyStatus, RecordRef
 from identity.service import Identity
