@@ -67,7 +67,9 @@ def test_writes_get_in_between_the_slices_of_a_load_and_reads_do_not_wait(tmp_pa
             stderr=subprocess.PIPE,
             text=True,
         )
-        puts, reads, beside_slices = [], [], 0
+        puts: list[float] = []
+        reads: list[float] = []
+        beside_slices = 0
         try:
             while loading.poll() is None:
                 puts.append(put(service, len(puts) + 1))

@@ -8,7 +8,7 @@ from matching.standardise import standardise
 from matching.tabulate import ProfileTabler, list_term_uses
 
 MODEL = default_scoring_model()
-PEOPLE = (
+PEOPLE: tuple[dict[str, object], ...] = (
     {"given_name": "Anna", "family_name": "Smith", "email": ["a@web.de", "b@web.de"]},
     {"org_name": "Acme Ltd"},
     {},

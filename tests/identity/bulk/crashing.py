@@ -24,14 +24,13 @@ from tests.promises.world import ONE_EACH, TRUSTED, Name, State, World, make_ide
 __all__ = ["SPOTS", "crash", "live_states", "stored_states"]
 
 SPOTS = ("between slices", "in a slice", "before the rest", "in the rest", "before settling")
-_START_METHOD = "forkserver"
 
 
 def crash(
     url: str | None, directory: Path, source: str, states: Sequence[State], *, spot: str, after: int
 ) -> int:
     """Load the statements and be killed; return the exit code, 0 when the load ended before it came to the spot."""
-    context = multiprocessing.get_context(_START_METHOD)
+    context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     arguments = (url, directory, source, tuple(states), spot, after)
     process = context.Process(target=_load_until, args=arguments)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from identity.bulk import foresee as foresee_room
 from identity.bulk import load as load_room
 from identity.bulk import slices
 from identity.bulk.foresee import Foreseen, NewRecords, StoredHolders
@@ -80,7 +81,7 @@ class Loads:
         patch.setattr(slices, "_PAUSE_SHARE", 0.0)
         if plain:
             patch.setattr("identity.bulk.foresee.DuckDbEngine", PlainEngine)
-        foresee = load_room.foresee
+        foresee = foresee_room.foresee
 
         def note(new: NewRecords, stored: StoredHolders, **arguments: Any) -> Foreseen:
             foreseen = foresee(new, stored, **arguments)
