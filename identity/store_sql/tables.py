@@ -272,7 +272,7 @@ unsettled: Final = Table(
         "kind",
         Text,
         primary_key=True,
-        comment="key: a blocking key; record: a rid; contract: a rid to read again",
+        comment="key: a blocking key; record: a rid; contract: a rid to read again; load-…: held back by a load",
     ),
     Column("id", BigInteger, primary_key=True, autoincrement=False),
 )
@@ -285,7 +285,7 @@ record_load: Final = Table(
     Column("author", Text, nullable=False),
     Column("started_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
-    Column("state", Text, nullable=False, comment="running, done or failed"),
+    Column("state", Text, nullable=False, comment="running, settling, releasing, done or failed"),
     Column("holder", Text, nullable=False, comment="host and process that runs it"),
     Column("beat_at", BigInteger, nullable=False, comment="when its last slice was stored"),
 )
