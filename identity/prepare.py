@@ -16,7 +16,7 @@ import orjson
 from identity.contract import SourceContract
 from identity.model import RecordCommand, RecordRef
 from matching.model import Profile, encode_profile
-from matching.standardise import standardise
+from matching.standardise import standardise_clean
 
 __all__ = ["Blocker", "Hasher", "PreparedCommand", "Preparer", "StoredStatement", "profile_of_statement"]
 
@@ -89,7 +89,7 @@ class Preparer:
             option=orjson.OPT_SORT_KEYS,
             default=list,
         )
-        standardised = standardise(attributes, region=contract.region)
+        standardised = standardise_clean(attributes, region=contract.region)
         profile = standardised.profile
         encoded = encode_profile(profile)
         return PreparedCommand(
@@ -110,4 +110,4 @@ def profile_of_statement(statement: dict[str, object], contract: SourceContract)
     """Return the profile of a stored statement under a contract."""
     attributes = statement["attributes"]
     assert isinstance(attributes, dict)
-    return standardise(attributes, region=contract.region).profile
+    return standardise_clean(attributes, region=contract.region).profile

@@ -79,6 +79,7 @@ class DuckDbEngine:
             f"SET threads = {threads}",
             f"SET temp_directory = '{str(self._folder).replace(chr(39), chr(39) * 2)}'",
             "SET preserve_insertion_order = false",
+            "SET enable_progress_bar = false",
         ):
             self._con.execute(setting)
         self._con.execute(_profiles_ddl(self._uses))

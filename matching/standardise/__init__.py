@@ -7,7 +7,7 @@ Elsewhere: which profiles are candidates (`matching.block`) and how they compare
 
 from __future__ import annotations
 
-from matching.standardise.record import AttributeWarning, Standardised, standardise
+from matching.standardise.record import AttributeWarning, Standardised, standardise, standardise_clean
 from matching.standardise.statement import clean_attributes
 
-__all__ = ["AttributeWarning", "Standardised", "clean_attributes", "standardise"]
+__all__ = ["AttributeWarning", "Standardised", "clean_attributes", "standardise", "standardise_clean"]
