@@ -62,7 +62,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LoadReport", "LoadRequest", "load_records"]
 
-_BATCH: Final = 200
+_POSTGRES_BATCH: Final = 200
+_SQLITE_BATCH: Final = 50
+"""Fewer, because a batch holds the only write lock there is."""
 _READ_BATCH: Final = 20_000
 _SETTLE_BATCH: Final = 1_000
 _WAIT_S: Final = 0.5
@@ -102,6 +104,7 @@ class _Load:
     ) -> None:
         self._identity = identity
         self._store = identity.store
+        self._batch = _POSTGRES_BATCH if self._store.is_postgres else _SQLITE_BATCH
         self._request = request
         self._clock = clock
         self._new_cid = new_cid
@@ -135,8 +138,8 @@ class _Load:
             else:
                 self._resolve_rest(rows, np.arange(len(rows)), stored, foreseen=set())
         commands = [(0, self._withdrawal(*one)) for one in withdrawals]
-        for start in range(0, len(commands), _BATCH):
-            self._resolve(commands[start : start + _BATCH])
+        for start in range(0, len(commands), self._batch):
+            self._resolve(commands[start : start + self._batch])
         self._settle()
         return self._report
 
@@ -301,8 +304,8 @@ class _Load:
             foreseen: the positions that the load has foreseen to become current.
         """
         seen: set[str] = set()
-        for start in range(0, len(rest), _BATCH):
-            positions = rest[start : start + _BATCH].tolist()
+        for start in range(0, len(rest), self._batch):
+            positions = rest[start : start + self._batch].tolist()
             told: list[tuple[int, int]] = []
             for at, facts in zip(positions, rows.read_facts(positions), strict=True):
                 key = rows.keys[at]
