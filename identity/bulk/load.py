@@ -63,10 +63,8 @@ if TYPE_CHECKING:
 __all__ = ["LoadReport", "LoadRequest", "load_records"]
 
 _POSTGRES_BATCH: Final = 200
-_SQLITE_BATCH: Final = 50
-"""Fewer, because a batch holds the only write lock there is."""
+_SQLITE_BATCH: Final = 50  # a batch holds the only write lock there is
 _READ_BATCH: Final = 20_000
-_SETTLE_BATCH: Final = 1_000
 _WAIT_S: Final = 0.5
 _PATIENCE_S: Final = 120.0
 _T = TypeVar("_T")
@@ -357,7 +355,7 @@ class _Load:
         _patiently(lambda: self._identity.settler.release_load(came_as_foreseen=self._came_as_foreseen))
         _patiently(lambda: self._set_state("done"))
         total = self._identity.unsettled()
-        while left := _patiently(lambda: self._identity.settle_some(limit=_SETTLE_BATCH)):
+        while left := _patiently(lambda: self._identity.settle_some(limit=1_000)):
             total = max(total, left)
             self._request.on_progress("settle", total - left, total)
             if self._identity.settler.is_held_up():
