@@ -18,7 +18,7 @@ from identity.model import RecordCommand, RecordRef
 from matching.model import Profile, encode_profile
 from matching.standardise import standardise_clean
 
-__all__ = ["Blocker", "Hasher", "PreparedCommand", "Preparer", "StoredStatement", "profile_of_statement"]
+__all__ = ["Blocker", "Hasher", "PreparedCommand", "Preparer", "StoredStatement"]
 
 Blocker = Callable[[Profile], tuple[int, ...]]
 
@@ -104,10 +104,3 @@ class Preparer:
             hashes=self.blocker(profile),
             warnings=tuple((warning.attribute, warning.code) for warning in standardised.warnings),
         )
-
-
-def profile_of_statement(statement: dict[str, object], contract: SourceContract) -> Profile:
-    """Return the profile of a stored statement under a contract."""
-    attributes = statement["attributes"]
-    assert isinstance(attributes, dict)
-    return standardise_clean(attributes, region=contract.region).profile

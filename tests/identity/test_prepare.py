@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from identity.contract import SourceContract, read_contract
 from identity.model import RecordCommand, RecordRef
-from identity.prepare import Preparer, StoredStatement, profile_of_statement
+from identity.prepare import Preparer, StoredStatement
 from identity.store_sql.sealing import Sealer
 from matching.block import compile_blocker
 from matching.model import column_position, decode_profile
@@ -132,15 +132,6 @@ def test_a_stored_statement_read_again_keeps_its_digest_and_takes_the_profile_of
     assert again.statement is not None
     assert b'"cid":"x"' in again.statement
     assert again.profile != before.profile
-
-
-def test_the_profile_of_a_stored_statement_is_that_of_its_command() -> None:
-    german = contract(region="DE")
-    attributes = clean_attributes(ANN)
-
-    profile = profile_of_statement({"attributes": attributes}, german)
-
-    assert profile == PREPARER.prepare(command(ANN), german).profile
 
 
 def test_hashes_cannot_be_told_without_the_stores_key() -> None:
