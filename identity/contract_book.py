@@ -42,11 +42,8 @@ class ContractBook:
 
     def read_current(self) -> Mapping[str, ContractEntry]:
         """Return every source's contract in force."""
-        source = tables.source
-        with self._store.read() as connection:
-            rows = connection.execute(
-                select(source.c.name, source.c.contract_version, source.c.retired_at)
-            ).all()
+        with self._store.read_newest() as connection:
+            rows = connection.exec_driver_sql("SELECT name, contract_version, retired_at FROM source").all()
         entries = {}
         for name, version, retired_at in rows:
             contract = self._parsed.get((name, version)) or self._parse(name, version)

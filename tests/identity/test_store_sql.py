@@ -9,10 +9,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from identity.errors import StoreMigrating, StoreRefused
 from identity.history import HistoryRow
@@ -355,6 +356,41 @@ def test_a_read_sees_one_state_throughout(place: Place) -> None:
 
 
 # -------------------------------------------------------------------------------------------- ids, ticks
+
+
+@pytest.mark.service
+def test_connections_that_the_server_ended_meanwhile_are_replaced_before_they_are_used(
+    kept_database: str, sqlite_place: Place
+) -> None:
+    store = Place(kept_database, sqlite_place.directory).open_store()
+    with store.read() as one, store.write() as tx:
+        pids = [
+            connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+            for connection in (one, tx.connection)
+        ]
+    with psycopg.connect(kept_database, autocommit=True) as admin:
+        ended = admin.execute(
+            "SELECT bool_and(pg_terminate_backend(p, 10000)) FROM unnest(%s::int4[]) p", [pids]
+        )
+        assert ended.fetchone() == (True,)
+
+    with store.read() as one, store.write() as tx:
+        answers = [connection.exec_driver_sql("SELECT 1").scalar() for connection in (one, tx.connection)]
+
+    assert answers == [1, 1]
+    store.close()
+
+
+def test_a_single_statement_sees_the_newest_commit_of_another_program(place: Place) -> None:
+    ours, theirs = place.open_store(), place.open_store()
+    with ours.read_newest() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM source").scalar() == 0
+
+    with theirs.write() as tx:
+        tx.connection.execute(insert(tables.source).values(name="crm", contract_version=1))
+
+    with ours.read_newest() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM source").scalar() == 1
 
 
 def test_ticks_grow_across_programs_also_when_a_clock_steps_back(place: Place) -> None:
