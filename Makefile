@@ -23,7 +23,7 @@ demo: setup ## Load three made-up systems, show what became one customer, keep s
 	$(BIN)/sameas demo $(if $(ONCE),--once)
 
 .PHONY: test
-test: setup postgres ## Run all tests, with a private PostgreSQL
+test: setup postgres kafka ## Run all tests, with a private PostgreSQL and a private Kafka
 	$(BIN)/python -m pytest $(ARGS) $(TESTS)
 
 .PHONY: test-unit
@@ -43,7 +43,7 @@ bench: setup postgres ## Measure speed and accuracy (DATA=folder of the public s
 	$(BIN)/python -m benchmarks --write docs/benchmarks.md $(if $(DATA),--data $(DATA)) $(ARGS)
 
 .PHONY: soak
-soak: setup postgres ## Run what takes long: a million lines in one stream, many more random cases
+soak: setup postgres kafka ## Run what takes long: a million lines in one stream, many more random cases
 	SAMEAS_TEST_SOAK=1 $(BIN)/python -m pytest -m soak $(ARGS) $(TESTS)
 	SAMEAS_TEST_SOAK=1 $(BIN)/python -m pytest $(ARGS) tests/promises
 
@@ -69,6 +69,10 @@ setup: $(VENV)/.project ## Make the virtual environment and install the locked p
 .PHONY: postgres
 postgres: setup
 	@$(BIN)/python -m deploy.local.postgres ensure
+
+.PHONY: kafka
+kafka: setup
+	@$(BIN)/python -m deploy.local.kafka ensure
 
 $(VENV)/.python: deploy/local/make-venv.sh
 	@deploy/local/make-venv.sh $(VENV)

@@ -2,7 +2,7 @@
 
 Invariant: a missing service skips with its reason on a developer's machine and fails where services are
 required (`CI` or `SAMEAS_REQUIRE_SERVICES=1`, as `.ci/run` sets it); there no test at all may be skipped.
-Elsewhere: the server (`deploy.local.postgres`), databases within a test (`tests.services.postgres`).
+Elsewhere: the servers (`deploy.local`), databases within a test and Kafka's fixtures (`tests.services`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,29 @@ import hypothesis
 import pytest
 
 from deploy.local.postgres import PostgresUnavailable, is_service_required, run_private_postgres
-from tests.services.postgres import fresh_database
+from tests.services.kafka import connectors, kafka_bootstrap, kafka_connect_url, kafka_prefix
+from tests.services.postgres import drop_replication_slots, fresh_database, has_logical_decoding
 
-__all__ = ["postgres_server", "postgres_url"]
+__all__ = [
+    "connectors",
+    "kafka_bootstrap",
+    "kafka_connect_url",
+    "kafka_prefix",
+    "logical_postgres_url",
+    "postgres_server",
+    "postgres_url",
+]
 
-SERVICE_FIXTURES = frozenset({"postgres_server", "postgres_url"})
+SERVICE_FIXTURES = frozenset(
+    {
+        "connectors",
+        "kafka_bootstrap",
+        "kafka_connect_url",
+        "logical_postgres_url",
+        "postgres_server",
+        "postgres_url",
+    }
+)
 
 # No deadline: machines are shared. In continuous integration the same code gives the same examples, so that a
 # red run means a change in the code; elsewhere each run looks somewhere else.
@@ -66,7 +84,7 @@ def postgres_server() -> Iterator[str]:
         yield named
         return
     try:
-        with run_private_postgres() as url:
+        with run_private_postgres(settings={"wal_level": "logical"}) as url:
             yield url
     except PostgresUnavailable as exc:
         pytest.skip(f"PostgreSQL: {exc}")
@@ -77,3 +95,15 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
     """URL of an empty PostgreSQL database of this test's own."""
     with fresh_database(postgres_server) as url:
         yield url
+
+
+@pytest.fixture
+def logical_postgres_url(postgres_server: str) -> Iterator[str]:
+    """URL of an empty database whose changes Debezium can read; its replication slots are dropped with it."""
+    if not has_logical_decoding(postgres_server):
+        pytest.skip("the server that SAMEAS_TEST_POSTGRES_URL names has not wal_level=logical")
+    with fresh_database(postgres_server) as url:
+        try:
+            yield url
+        finally:
+            drop_replication_slots(url)

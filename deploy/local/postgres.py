@@ -20,7 +20,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
+
+from deploy.local.children import find_free_port, stop_child, words_to_die_with_parent
+from deploy.local.debian import NotInstalled, apt_command, find_root_words, run_installer
 
 __all__ = [
     "PostgresUnavailable",
@@ -87,15 +89,7 @@ def ensure_postgres() -> Path:
         )
     prefix = _become_root()
     print("installing Debian's postgresql package", file=sys.stderr)
-    apt = [
-        *prefix,
-        "env",
-        "DEBIAN_FRONTEND=noninteractive",
-        "apt-get",
-        "-qq",
-        "-o",
-        "Dpkg::Options::=--force-confold",
-    ]
+    apt = apt_command(prefix)
     _run_installer([*apt, "update"])
     # The common package comes first: its configuration can say that no cluster is to be made and started.
     _run_installer([*apt, "install", "--yes", "--no-install-recommends", "postgresql-common"])
@@ -193,21 +187,20 @@ def _read_major(postgres: Path) -> int:
 
 
 def _become_root() -> list[str]:
-    if os.geteuid() == 0:
-        return []
-    sudo = shutil.which("sudo")
-    if sudo and subprocess.run([sudo, "-n", "true"], capture_output=True, check=False).returncode == 0:
-        return [sudo, "-n"]
-    raise PostgresUnavailable(
-        "not installed, and neither root nor sudo without a password is at hand; "
-        "run `sudo apt-get install postgresql` or name a server by SAMEAS_TEST_POSTGRES_URL"
-    )
+    words = find_root_words()
+    if words is None:
+        raise PostgresUnavailable(
+            "not installed, and neither root nor sudo without a password is at hand; "
+            "run `sudo apt-get install postgresql` or name a server by SAMEAS_TEST_POSTGRES_URL"
+        )
+    return words
 
 
 def _run_installer(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise PostgresUnavailable(f"`{' '.join(command)}` failed:\n{(done.stdout + done.stderr)[-2000:]}")
+    try:
+        run_installer(command)
+    except NotInstalled as exc:
+        raise PostgresUnavailable(str(exc)) from exc
 
 
 @contextlib.contextmanager
@@ -281,7 +274,7 @@ def _start_server(
 ) -> tuple[subprocess.Popen[bytes], int]:
     """Start it on a free port; another process may take the port first, so try a few."""
     for _ in range(PORT_TRIES):
-        port = _find_free_port()
+        port = find_free_port()
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(port),
@@ -324,42 +317,24 @@ def _is_up(server: subprocess.Popen[bytes], cluster: Path) -> bool:
 
 def _stop_server(server: subprocess.Popen[bytes]) -> None:
     """Stop it: first without open connections (SIGINT), then at once (SIGQUIT), then by force."""
-    for request in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-        if server.poll() is not None:
-            return
-        server.send_signal(request)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(STOP_S_MAX)
+    stop_child(server, (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL), wait_s=STOP_S_MAX)
 
 
 def _run_under(account: pwd.struct_passwd | None) -> list[str]:
-    """Return the words before a command that run it under the account and end it when its parent dies.
-
-    `setpriv` replaces itself by the command, so the process id that we know is the server's own.
-    """
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        if account is not None:
-            raise PostgresUnavailable(
-                "root needs `setpriv` (package util-linux) to run PostgreSQL as another user"
-            )
-        return []
-    words = [setpriv, "--pdeathsig", "INT"]
-    if account is not None:
-        words += [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--init-groups"]
-    return words
+    """Return the words before a command that run it under the account and end it when its parent dies."""
+    words = words_to_die_with_parent("INT")
+    if account is None:
+        return words
+    if not words:
+        raise PostgresUnavailable(
+            "root needs `setpriv` (package util-linux) to run PostgreSQL as another user"
+        )
+    return [*words, f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--init-groups"]
 
 
 def _server_environment() -> dict[str, str]:
     """Return an environment without the caller's PG* variables, which would redirect the server's tools."""
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _find_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
-__all__ = ["fresh_database", "replace_database"]
+__all__ = ["drop_replication_slots", "fresh_database", "has_logical_decoding", "replace_database"]
 
 
 def replace_database(server_url: str, name: str) -> str:
@@ -41,6 +41,26 @@ def fresh_database(server_url: str) -> Iterator[str]:
             replace_database(server_url, _maintenance_name(server_url)), autocommit=True
         ) as admin:
             admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+
+
+def has_logical_decoding(server_url: str) -> bool:
+    """Tell whether the server's log can be decoded to changes of rows (`wal_level=logical`)."""
+    with psycopg.connect(replace_database(server_url, _maintenance_name(server_url))) as connection:
+        row = connection.execute("SHOW wal_level").fetchone()
+    return row == ("logical",)
+
+
+def drop_replication_slots(url: str) -> None:
+    """Drop the slots of the URL's database, ending whoever reads from them; a slot keeps a database from going."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        while slots := connection.execute(
+            "SELECT slot_name, active_pid FROM pg_replication_slots WHERE database = current_database()"
+        ).fetchall():
+            for name, reader in slots:
+                if reader is not None:
+                    connection.execute("SELECT pg_terminate_backend(%s, 1000)", (reader,))
+                with contextlib.suppress(psycopg.errors.ObjectInUse, psycopg.errors.UndefinedObject):
+                    connection.execute("SELECT pg_drop_replication_slot(%s)", (name,))
 
 
 def _maintenance_name(server_url: str) -> str:
