@@ -2,8 +2,8 @@
 
 Invariant: an unknown `SAMEAS_` variable is refused, secrets are masked wherever settings are shown, and
 a service that others can reach has TLS or names the proxy that has it.
-Elsewhere: who reads the process's environment (`service.cli`); the page of all settings
-(`docs/settings.md`).
+Elsewhere: who reads the process's environment (`service.cli`); which Kafka options are fixed
+(`streams.kafka_options`); the page of all settings (`docs/settings.md`).
 """
 
 from __future__ import annotations
@@ -24,13 +24,17 @@ from pydantic import (
 )
 
 from service.errors import SettingsInvalid
+from streams.errors import KafkaOptionRefused
+from streams.kafka_options import KafkaAddress, check_options
 
 __all__ = ["ENVIRONMENT_PREFIX", "Settings", "load_settings"]
 
 ENVIRONMENT_PREFIX: Final = "SAMEAS_"
 
-_OF_OTHERS: Final = ("SAMEAS_KAFKA_", "SAMEAS_TEST_", "SAMEAS_REQUIRE_SERVICES")
-"""Prefixes that other rooms read: the Kafka clients', and those of the tests."""
+_OF_OTHERS: Final = ("SAMEAS_TEST_", "SAMEAS_REQUIRE_SERVICES")
+"""Prefixes that the tests read."""
+
+_KAFKA_PREFIX: Final = "SAMEAS_KAFKA_"
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Count = Annotated[int, Field(ge=1)]
@@ -77,6 +81,16 @@ class Settings(BaseModel):
     """Answers of one stream that are kept in memory while its client does not read."""
     spool_disk_bytes_max: Annotated[int, Field(ge=0)] = 8 << 30
     """Answers of one stream that are kept on disk beyond that; then the stream ends with `spool_full`."""
+    kafka_bootstrap: str | None = None
+    """Addresses of Kafka brokers, `host:port,host:port`; streams are off if unset."""
+    kafka_options: Mapping[str, SecretStr] = Field(default_factory=dict)
+    """Options of librdkafka by their names; `SAMEAS_KAFKA_SASL_PASSWORD` sets `sasl.password`."""
+    topic_prefix: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")] = "sameas"
+    """What the names of all topics begin with; another one for each installation on a shared cluster."""
+    topic_partitions: Annotated[int, Field(ge=1, le=1_000)] = 12
+    """Partitions of new topics: more workers than that cannot share a source."""
+    topic_replicas: Annotated[int, Field(ge=1, le=20)] | None = None
+    """Copies of new topics; the brokers' default if unset."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity that is logged."""
 
@@ -126,6 +140,14 @@ class Settings(BaseModel):
         """How many resolver processes are to run."""
         return self.resolver_processes or (1 if self.is_embedded else 2)
 
+    @property
+    def kafka(self) -> KafkaAddress:
+        """Where Kafka is; SettingsInvalid when nobody said it."""
+        if self.kafka_bootstrap is None:
+            raise SettingsInvalid("SAMEAS_KAFKA_BOOTSTRAP is not set; it names Kafka's brokers, host:port.")
+        options = {name: value.get_secret_value() for name, value in self.kafka_options.items()}
+        return KafkaAddress(self.kafka_bootstrap, options)
+
 
 def load_settings(environ: Mapping[str, str], **overrides: object) -> Settings:
     """Return the settings that `environ` states, with `overrides` (by field name) on top.
@@ -134,19 +156,33 @@ def load_settings(environ: Mapping[str, str], **overrides: object) -> Settings:
         SettingsInvalid: a variable is unknown, or a value breaks a rule; names the variable only.
     """
     stated: dict[str, object] = {}
+    kafka_options: dict[str, str] = {}
     for name, text in environ.items():
         if not name.startswith(ENVIRONMENT_PREFIX) or name.startswith(_OF_OTHERS):
             continue
         field = name.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if name.startswith(_KAFKA_PREFIX) and field != "kafka_bootstrap":
+            if text != "":
+                kafka_options[name.removeprefix(_KAFKA_PREFIX).lower().replace("_", ".")] = text
+            continue
         if field not in Settings.model_fields:
             raise SettingsInvalid(f"{name} is no setting of this service; docs/settings.md lists all")
         if text != "":
             stated[field] = text
+    _check_kafka_options(kafka_options)
+    stated["kafka_options"] = kafka_options
     stated.update({field: value for field, value in overrides.items() if value is not None})
     try:
         return Settings.model_validate(stated)
     except ValidationError as exc:
         raise SettingsInvalid(_refusal(exc)) from None
+
+
+def _check_kafka_options(options: Mapping[str, str]) -> None:
+    try:
+        check_options(options)
+    except KafkaOptionRefused as exc:
+        raise SettingsInvalid(exc.detail) from exc
 
 
 def _is_loopback(host: str) -> bool:

@@ -10,6 +10,9 @@ Elsewhere: the HTTP status of each category (`service.problems`); all codes in `
         + RowRefused                   this row only; the rest of the file is kept
           - RowMalformed, RowTooLarge, EncodingInvalid, KeyMissing
         + RejectsUnwritable            the rejects file cannot be written
+        + KafkaOptionRefused           a Kafka option is fixed, or librdkafka does not take it
+        + KafkaUnreachable             no Kafka broker answers
+        + KafkaRefused                 the Kafka cluster refuses what was asked
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ __all__ = [
     "FileUnreadable",
     "FormatUnknown",
     "HeaderInvalid",
+    "KafkaOptionRefused",
+    "KafkaRefused",
+    "KafkaUnreachable",
     "KeyMissing",
     "MappingInvalid",
     "RejectsUnwritable",
@@ -112,3 +118,25 @@ class RejectsUnwritable(StreamsError):
 
     category = Category.UNAVAILABLE
     code = "rejects_unwritable"
+
+
+class KafkaOptionRefused(StreamsError):
+    """An option of the Kafka clients is fixed, or librdkafka does not take it; names the variable only."""
+
+    code = "kafka_option_refused"
+    category = Category.INCORRECT
+
+
+class KafkaUnreachable(StreamsError):
+    """No Kafka broker answers."""
+
+    code = "kafka_unreachable"
+    category = Category.UNAVAILABLE
+    retryable = True
+
+
+class KafkaRefused(StreamsError):
+    """The Kafka cluster refuses what was asked: not authorised, too few brokers, a policy."""
+
+    code = "kafka_refused"
+    category = Category.CONFLICT

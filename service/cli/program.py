@@ -15,6 +15,7 @@ from service.cli.operate import demo, migrate, serve
 from service.cli.reads import explain, lookup, search
 from service.cli.session import run
 from service.cli.sources import source_app
+from service.cli.streams import topics_app
 
 __all__ = ["app", "main"]
 
@@ -33,6 +34,7 @@ app.command()(search)
 app.command()(explain)
 app.command()(evaluate)
 app.add_typer(export_app, name="export")
+app.add_typer(topics_app, name="topics")
 app.add_typer(judge_app, name="judge")
 app.add_typer(key_app, name="key")
 app.command()(migrate)

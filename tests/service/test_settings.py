@@ -9,6 +9,7 @@ import pytest
 from service.errors import SettingsInvalid
 from service.settings import ENVIRONMENT_PREFIX, Settings, load_settings
 
+VARIABLES = {"kafka_options": "SAMEAS_KAFKA_&lt;OPTION&gt;"}
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
@@ -32,11 +33,53 @@ def test_an_unknown_variable_is_refused_by_name() -> None:
         load_settings({"SAMEAS_DATBASE_URL": "x"})
 
 
-@pytest.mark.parametrize(
-    "name", ["SAMEAS_KAFKA_BROKERS", "SAMEAS_TEST_POSTGRES_URL", "SAMEAS_REQUIRE_SERVICES"]
-)
+@pytest.mark.parametrize("name", ["SAMEAS_TEST_POSTGRES_URL", "SAMEAS_REQUIRE_SERVICES"])
 def test_variables_of_other_rooms_are_left_alone(name: str) -> None:
     assert load_settings({name: "x"}) == Settings()
+
+
+def test_any_option_of_librdkafka_has_a_variable_and_is_masked() -> None:
+    settings = load_settings(
+        {
+            "SAMEAS_KAFKA_BOOTSTRAP": "broker:9092",
+            "SAMEAS_KAFKA_SASL_PASSWORD": "canary",
+            "SAMEAS_KAFKA_SSL_CA_LOCATION": "ca.pem",
+            "SAMEAS_KAFKA_SASL_USERNAME": "",
+        }
+    )
+
+    assert settings.kafka.bootstrap == "broker:9092"
+    assert settings.kafka.options == {"sasl.password": "canary", "ssl.ca.location": "ca.pem"}
+    assert "canary" not in f"{settings!r} {settings} {settings.model_dump_json()} {settings.kafka!r}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SAMEAS_KAFKA_BOOTSTRAP_SERVERS",
+        "SAMEAS_KAFKA_ENABLE_AUTO_COMMIT",
+        "SAMEAS_KAFKA_ENABLE_IDEMPOTENCE",
+        "SAMEAS_KAFKA_PARTITIONER",
+    ],
+)
+def test_an_option_that_a_promise_rests_on_cannot_be_set(name: str) -> None:
+    with pytest.raises(SettingsInvalid, match=name) as caught:
+        load_settings({name: "canary"})
+
+    assert "canary" not in caught.value.detail
+
+
+def test_without_brokers_whoever_needs_kafka_is_told_the_variable() -> None:
+    with pytest.raises(SettingsInvalid, match="SAMEAS_KAFKA_BOOTSTRAP"):
+        _ = load_settings({}).kafka
+
+
+@pytest.mark.parametrize("prefix", ["a.b", "Sameas", "-a", "a" * 64])
+def test_a_topic_prefix_makes_legal_names_of_topics(prefix: str) -> None:
+    with pytest.raises(SettingsInvalid, match="SAMEAS_TOPIC_PREFIX"):
+        load_settings({"SAMEAS_TOPIC_PREFIX": prefix})
+
+    assert load_settings({"SAMEAS_TOPIC_PREFIX": "mdm-test"}).topic_prefix == "mdm-test"
 
 
 def test_a_wrong_value_is_refused_without_being_repeated() -> None:
@@ -98,7 +141,9 @@ def test_every_setting_is_on_the_page_of_settings() -> None:
     page = PAGE.read_text(encoding="utf-8")
 
     missing = [
-        field for field in Settings.model_fields if f"| {ENVIRONMENT_PREFIX}{field.upper()} |" not in page
+        field
+        for field in Settings.model_fields
+        if f"| {VARIABLES.get(field, ENVIRONMENT_PREFIX + field.upper())} |" not in page
     ]
 
     assert missing == []
