@@ -3,7 +3,8 @@
 The steps, in the order that makes two writers see each other:
  1. read what is held, unlocked, to know which blocking keys the old versions had and who is named;
  2. lock the names of the records and of who is judged with them, and all old and new blocking keys, sorted;
- 3. read again in a new statement; begin anew if a key or a name came in that is not locked;
+ 3. read again in new statements, sent with the lock in one round trip, and with them all else that these
+    locks protect; begin anew if a key or a name came in that is not locked;
  4. decide what each statement is beside what is held; refuse what contradicts judgements in force;
  5. find the pid of each new profile, or give one.
 
@@ -14,7 +15,7 @@ Elsewhere: the standing of a version (`identity.decide`), judgements (`identity.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from identity.census import Census
@@ -24,7 +25,7 @@ from identity.errors import CidUnknown, JudgementConflict, JudgementUnknown, Rec
 from identity.judge import JudgementFact, check_judgement
 from identity.model import CauseKind, CidTarget, JudgementClass, RecordRef, Verdict
 from identity.prepare import Hasher, PreparedCommand
-from identity.store import RecordRow, WriteTransaction
+from identity.store import NamedRow, RecordRow, WriteTransaction, known
 from identity.ties import Ties
 from matching.model import encode_profile
 
@@ -42,7 +43,11 @@ class Admission:
         self._census = census
         self._ties = ties
         self._is_exclusive = is_exclusive
+        self.contracts_in_force: Mapping[str, tuple[int, bool]] = {}
+        self.is_load_running = False
         self._targets: dict[RecordRef, RecordRef | None] = {}
+        self._digests: list[bytes] = []
+        self._pids: dict[bytes, int] = {}
 
     def admit(
         self, prepared: Sequence[PreparedCommand], seeds: Seeds, changes: list[Change]
@@ -63,41 +68,76 @@ class Admission:
             one.command.same_as is not None and one.contract.same_as_is_judgement for one in prepared
         ):
             tx.lock_judgements()
-        refs = [one.command.ref for one in prepared]
-        refs.extend(seeds.refs)
-        held = tx.read_records(refs)
-        wanted = self._list_locks(prepared, seeds, held)
-        tx.lock(sorted(wanted))
+        refs = list({*(one.command.ref for one in prepared), *seeds.refs})
+        held: dict[RecordRef, RecordRow]
+        named: list[NamedRow]
+        held, named = tx.at_once(tx.ask_records(refs), self._ties.ask_names(refs))
+        wanted, keys = self._list_locks(prepared, seeds, held, self._ties.take_names(refs, named))
+        limit = self._census.holders_limit(leaving_max=len(held), extra=seeds.holders_extra)
+        self._digests = [
+            one.profile_digest
+            for one in prepared
+            if one.profile_digest is not None and not self._is_held(one, held.get(one.command.ref))
+        ]
+        _, held, named, self._pids, holders, self.contracts_in_force, self.is_load_running = tx.at_once(
+            tx.ask_lock(sorted(wanted)),
+            known(held) if self._is_exclusive else tx.ask_records(refs),
+            known(named) if self._is_exclusive else self._ties.ask_names(refs),
+            tx.ask_pids(self._digests),
+            tx.ask_holders(keys, limit=limit),
+            tx.ask_contracts_in_force(),
+            tx.ask_load_running(),
+        )
+        self._census.take_holders(keys, holders, limit=limit)
         if not self._is_exclusive:
-            held = tx.read_records(refs)
-            if not wanted.issuperset(self._list_locks(prepared, seeds, held)):
+            names = self._ties.take_names(refs, named)
+            if not wanted.issuperset(self._list_locks(prepared, seeds, held, names)[0]):
                 raise BeginAnew
         return held
 
+    @staticmethod
+    def _is_held(one: PreparedCommand, row: RecordRow | None) -> bool:
+        """True when the record is held as the command states it, read by the same contract."""
+        return (
+            row is not None
+            and bytes(row.digest) == one.digest
+            and row.contract_version == one.contract.version
+        )
+
     def _list_locks(
-        self, prepared: Sequence[PreparedCommand], seeds: Seeds, held: Mapping[RecordRef, RecordRow]
-    ) -> set[int]:
+        self,
+        prepared: Sequence[PreparedCommand],
+        seeds: Seeds,
+        held: Mapping[RecordRef, RecordRow],
+        names: Iterable[RecordRef],
+    ) -> tuple[set[int], set[int]]:
+        """Return what has to be locked, and the blocking keys among it whose holders may have to be counted."""
         ref_hash = self._hasher.ref_hash
-        wanted = set(seeds.keys)
-        refs = {one.command.ref for one in prepared} | seeds.refs
-        wanted.update(ref_hash(ref) for ref in refs)
-        wanted.update(ref_hash(ref) for ref in self._ties.read_names(refs))
+        keys = set(seeds.keys)
+        wanted = {one.ref_hash for one in prepared}
+        wanted.update(ref_hash(ref) for ref in seeds.refs)
+        wanted.update(ref_hash(ref) for ref in names)
         old_pids: set[int] = set()
         for one in prepared:
-            wanted.update(one.hashes or _profile_lock(one.profile_digest))
+            row = held.get(one.command.ref)
             target = self._targets[one.command.ref] = self._find_target(one)
             if target is not None:
                 wanted.add(ref_hash(target))
-            row = held.get(one.command.ref)
+            if self._is_held(one, row):
+                wanted.update(one.hashes or _profile_lock(one.profile_digest))
+                continue
+            keys.update(one.hashes)
+            if not one.hashes:
+                wanted.update(_profile_lock(one.profile_digest))
             if row is not None and row.pid is not None:
-                if bytes(row.digest) != one.digest or row.contract_version != one.contract.version:
-                    old_pids.add(row.pid)
+                old_pids.add(row.pid)
         for pid, (source, profile) in self._census.read_profiles(old_pids).items():
-            wanted.update(
-                self._census.keys_of(pid)
-                or _profile_lock(self._hasher.digest(source.encode(), encode_profile(profile)))
-            )
-        return wanted
+            if hashes := self._census.keys_of(pid):
+                keys.update(hashes)
+            else:
+                digest = self._hasher.digest(source.encode(), encode_profile(profile))
+                wanted.update(_profile_lock(digest))
+        return wanted | keys, keys
 
     def _find_target(self, one: PreparedCommand) -> RecordRef | None:
         same_as = one.command.same_as
@@ -242,7 +282,9 @@ class Admission:
             return
         applying = [change for change in kept if change.applies]
         digests = {digest: one for one in applying if (digest := one.prepared.profile_digest) is not None}
-        found = {bytes(digest): pid for digest, pid in self._tx.find_pids(list(digests)).items()}
+        found = {bytes(digest): pid for digest, pid in self._pids.items() if bytes(digest) in digests}
+        if unread := digests.keys() - set(self._digests):
+            found.update((bytes(digest), pid) for digest, pid in self._tx.find_pids(unread).items())
         ids = iter(self._tx.new_ids(2 * len(kept) + len(digests) - len(found)))
         for digest, change in digests.items():
             if digest not in found:

@@ -27,7 +27,7 @@ from identity.contract import SourceContract
 from identity.model import RecordRef
 from identity.prepare import PreparedCommand, Preparer
 from identity.region import Node, PartedComponent, Partitioner, ProfileLink
-from identity.store import RecordRow, WriteTransaction
+from identity.store import Question, RecordRow, WriteTransaction, known
 from identity.ties import Ties
 from identity.widen import widen_region
 
@@ -63,6 +63,7 @@ class Attempt:
         self.census = Census(tx, preparer=preparer, partitioner=partitioner)
         self.ties = Ties(tx, preparer.hasher, changes=self.changes, seeds=seeds)
         self.counters: Counter[str] = self.census.counters
+        self.contracts_in_force: Mapping[str, tuple[int, bool]] = {}
         self._contracts = contracts
         self._is_exclusive = is_exclusive
         self._extra_components = extra_components
@@ -82,6 +83,7 @@ class Attempt:
             is_exclusive=self._is_exclusive,
         )
         self._held = admission.admit(prepared, self.seeds, self.changes)
+        self.contracts_in_force = admission.contracts_in_force
         moving = [change for change in self.changes if change.moves]
         self._targets = {change.target for change in moving if change.target is not None}
         links: list[ProfileLink] = []
@@ -92,7 +94,8 @@ class Attempt:
         partners = self.ties.find_partners(moving, seed_rids) if moving or seed_rids else []
         rows = self._touch(moving, links, partners)
         groups = self._part(moving, links, partners, rows)
-        self._note_beside_load(moving, groups)
+        if groups and admission.is_load_running:
+            self._note_beside_load(moving, groups)
         return groups
 
     def _note_beside_load(self, moving: Sequence[Change], groups: Sequence[PartedGroup]) -> None:
@@ -101,8 +104,6 @@ class Attempt:
         So have the records that stand beside what moves: they were parted with keys that the load may be about
         to make too common.
         """
-        if not groups or not self.tx.is_load_running():
-            return
         pids = {change.pid for change in moving}
         pids.update(change.row.pid for change in moving if change.row is not None)
         noted = [("record", change.rid) for change in moving]
@@ -121,36 +122,50 @@ class Attempt:
         looked_at = {ref for group in partners for ref in group} | self.seeds.refs
         looked_at.update(change.ref for change in moving)
         own = {change.ref for change in self.changes if change.row is not None}
+        # Whoever would store a record that is not there yet waits for the lock of its name.
+        unsure = (looked_at | own) - {change.ref for change in self.changes if change.row is None}
+        if self._is_exclusive:
+            unsure -= self._held.keys()
         touched: set[int] = set()
+        places: list[tuple[int, int]] = []
+        rows: list[RecordRow] = []
+        lock: Question[None] = known(None)
         for lock_round in range(_LOCK_ROUNDS_MAX):
-            if lock_round or not self._is_exclusive:
-                self._held.update(tx.read_records(looked_at | own))
-            else:
-                self._held.update(tx.read_records(looked_at - self._held.keys()))
             pids = linked | self.census.crossed | self._find_left_behind(moving)
-            places = tx.read_components_of_profiles(pids)
+            asked = touched
+            if lock_round or unsure or pids:
+                _, held, places, rows = tx.at_once(
+                    lock,
+                    tx.ask_records(unsure),
+                    tx.ask_components_of_profiles(pids),
+                    tx.ask_members(asked),
+                )
+                self._held.update(held)
             touched = {component_id for _, component_id in places} | self._list_components(looked_at)
             found = touched | self._list_components(own) | self._extra_components
+            lock = known(None)
             if self._is_exclusive or not found:
                 self._locked = found
                 break
             if not lock_round:
-                tx.lock_components(sorted(found))
+                lock = tx.ask_lock_components(sorted(found))
                 self._locked = found
             elif found <= self._locked:
-                break
+                if pids >= self._find_left_behind(moving):
+                    break
             elif tx.try_lock_components(found - self._locked):
                 self._locked |= found  # and read once more, now that they are locked
             else:
                 raise BeginAnew
         else:
             raise BeginAnew
+        if touched != asked:
+            rows = tx.read_members(touched)
         for pid, component_id in places:
             self._places.setdefault(pid, set()).add(component_id)
         for change in self.changes:
             if change.row is not None:
                 change.row = self._held[change.ref]
-        rows = tx.read_members(touched)
         self.counters["members"] += len(rows)
         return rows
 

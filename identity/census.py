@@ -35,6 +35,9 @@ class Census:
         self._blocker = preparer.blocker
         self._link_min = partitioner.link_min
         self._holders_max = partitioner.model.holders_max
+        self._read: dict[int, list[int]] = {}  # holders read under the locks, up to `_read_limit` of each key
+        self._read_keys: Collection[int] = ()
+        self._read_limit = 0
         self._before: dict[int, Collection[int]] = {}
         self._after: dict[int, Collection[int]] = {}
 
@@ -55,6 +58,14 @@ class Census:
             keys = self.hashes[pid] = self._blocker(self.read_profiles([pid])[pid][1])
         return keys
 
+    def holders_limit(self, *, leaving_max: int, extra: int) -> int:
+        """Return how many holders of a key tell at most the limit from more, after as many as can go have gone."""
+        return self._holders_max + 1 + leaving_max + extra
+
+    def take_holders(self, keys: Collection[int], holders: dict[int, list[int]], *, limit: int) -> None:
+        """Keep the holders of keys that were read together with their locks; `limit` bounded each list."""
+        self._read, self._read_keys, self._read_limit = holders, keys, limit
+
     def take(self, moving: Sequence[Change], *, seeds: Seeds) -> None:
         """Count the holders of every key of the moving records, and of the keys among the seeds."""
         joining = {change.pid for change in moving if change.pid is not None}
@@ -63,8 +74,11 @@ class Census:
         for pid in joining | self.vanished:
             keys.update(self.keys_of(pid))
         limit = self._holders_max
-        # Enough to tell at most `limit` from more, after as many as can go have gone.
-        before = self._tx.read_holders(keys, limit=limit + 1 + len(self.vanished) + seeds.holders_extra)
+        enough = self.holders_limit(leaving_max=len(self.vanished), extra=seeds.holders_extra)
+        before = self._read
+        unread = keys.difference(self._read_keys) if enough <= self._read_limit else keys
+        if unread:
+            before = before | self._tx.read_holders(unread, limit=enough)
         after: dict[int, Collection[int]] = {key: before.get(key, ()) for key in keys}
         for pid in self.vanished:
             for key in self.keys_of(pid):

@@ -222,7 +222,7 @@ class Resolver:
                 )
                 groups = attempt.run(prepared)
                 # Contracts change under a lock that every write shares, so what is read now held all along.
-                if tx.read_contracts_in_force() != in_force:
+                if attempt.contracts_in_force != in_force:
                     raise _ContractsOutdated
                 effects = Effects(
                     attempt,

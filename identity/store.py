@@ -10,9 +10,10 @@ Elsewhere: PostgreSQL and SQLite (`identity.store_sql`), the order of the calls 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, overload
 
 from identity.decide import VersionFacts
 from identity.history import HistoryRow
@@ -23,6 +24,7 @@ __all__ = [
     "CidRow",
     "JudgementRow",
     "NamedRow",
+    "Question",
     "RecordRow",
     "RecordStore",
     "Row",
@@ -30,7 +32,13 @@ __all__ = [
     "TableWriter",
     "VersionRow",
     "WriteTransaction",
+    "known",
 ]
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
 
 Row = tuple[object, ...]
 
@@ -115,6 +123,21 @@ class JudgementRow(NamedTuple):
     right: tuple[RecordRef, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Question(Generic[A]):
+    """One statement that can be sent together with others (`WriteTransaction.at_once`).
+
+    `send` sends it and returns what waits for its answer.
+    """
+
+    send: Callable[[], Callable[[], A]]
+
+
+def known(answer: A) -> Question[A]:
+    """Return a question whose answer is known: nothing is sent."""
+    return Question(lambda: lambda: answer)
+
+
 class TableWriter(Protocol):
     """Writes rows; a row's values stand in the order of the named columns."""
 
@@ -132,7 +155,54 @@ class TableWriter(Protocol):
 
 
 class WriteTransaction(TableWriter, Protocol):
-    """One transaction that may write; rolled back unless its context ends without an error."""
+    """One transaction that may write; rolled back unless its context ends without an error.
+
+    What stands as `ask_…` can be sent together with others, in one round trip; the statements run one after
+    the other all the same, each with a snapshot of its own.
+    """
+
+    @overload
+    def at_once(self, one: Question[A], two: Question[B], /) -> tuple[A, B]: ...
+    @overload
+    def at_once(self, one: Question[A], two: Question[B], three: Question[C], /) -> tuple[A, B, C]: ...
+    @overload
+    def at_once(
+        self, one: Question[A], two: Question[B], three: Question[C], four: Question[D], /
+    ) -> tuple[A, B, C, D]: ...
+    @overload
+    def at_once(self, *questions: Question[Any]) -> tuple[Any, ...]: ...
+    def at_once(self, *questions: Question[Any]) -> tuple[Any, ...]:
+        """Send the questions in one round trip and return their answers, in order."""
+
+    def ask_lock(self, hashes: Iterable[int]) -> Question[None]:
+        """Ask for what `lock` does."""
+
+    def ask_lock_components(self, component_ids: Iterable[int]) -> Question[None]:
+        """Ask for what `lock_components` does."""
+
+    def ask_records(self, refs: Collection[RecordRef]) -> Question[dict[RecordRef, RecordRow]]:
+        """Ask for what `read_records` returns."""
+
+    def ask_members(self, component_ids: Collection[int]) -> Question[list[RecordRow]]:
+        """Ask for what `read_members` returns."""
+
+    def ask_components_of_profiles(self, pids: Collection[int]) -> Question[list[tuple[int, int]]]:
+        """Ask for what `read_components_of_profiles` returns."""
+
+    def ask_pids(self, digests: Collection[bytes]) -> Question[dict[bytes, int]]:
+        """Ask for what `find_pids` returns."""
+
+    def ask_holders(self, hashes: Collection[int], *, limit: int) -> Question[dict[int, list[int]]]:
+        """Ask for what `read_holders` returns."""
+
+    def ask_named(self, ref_hashes: Collection[int]) -> Question[list[NamedRow]]:
+        """Ask for what `find_named` returns."""
+
+    def ask_contracts_in_force(self) -> Question[dict[str, tuple[int, bool]]]:
+        """Ask for what `read_contracts_in_force` returns."""
+
+    def ask_load_running(self) -> Question[bool]:
+        """Ask for what `is_load_running` returns."""
 
     def lock(self, hashes: Iterable[int]) -> None:
         """Lock blocking keys and record names, given as sorted hashes without repeats."""

@@ -15,7 +15,7 @@ from identity.judge import Bindings, JudgementFact, bindings
 from identity.model import RecordRef
 from identity.prepare import Hasher
 from identity.region import Node, pair_of
-from identity.store import JudgementRow, NamedRow, WriteTransaction
+from identity.store import JudgementRow, NamedRow, Question, WriteTransaction
 
 __all__ = ["LoadedTies", "Ties"]
 
@@ -38,10 +38,13 @@ class Ties:
         self._seeds = seeds
         self._named: dict[RecordRef, list[NamedRow]] = {}
 
-    def read_names(self, refs: Iterable[RecordRef]) -> set[RecordRef]:
-        """Read who names these records; return every record of the judgements that do."""
-        asked = set(refs)
-        rows = self._tx.find_named([self._hasher.ref_hash(ref) for ref in asked])
+    def ask_names(self, refs: Iterable[RecordRef]) -> Question[list[NamedRow]]:
+        """Ask who names these records; what is answered goes to `take_names`."""
+        return self._tx.ask_named([self._hasher.ref_hash(ref) for ref in set(refs)])
+
+    def take_names(self, refs: Iterable[RecordRef], rows: Iterable[NamedRow]) -> set[RecordRef]:
+        """Remember who names these records; return every record of the judgements that do."""
+        asked, rows = set(refs), list(rows)
         self._named = {}
         for row in rows:
             if row.ref in asked:

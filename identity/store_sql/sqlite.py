@@ -7,18 +7,20 @@ Elsewhere: what both dialects share (`identity.store_sql.transaction`), pragmas 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import orjson
 
 from identity.model import Instant, RecordRef
-from identity.store import RecordRow, Row
+from identity.store import Question, RecordRow, Row, known
 from identity.store_sql import tables
 from identity.store_sql.transaction import RECORD_COLUMNS, SqlTransaction
 
 __all__ = ["SqliteTransaction"]
+
+_T = TypeVar("_T")
 
 
 class SqliteTransaction(SqlTransaction):
@@ -34,11 +36,20 @@ class SqliteTransaction(SqlTransaction):
     def _list(self, values: Collection[Any]) -> object:
         return orjson.dumps(list(values)).decode()
 
-    def lock(self, hashes: Iterable[int]) -> None:
-        """BEGIN IMMEDIATE holds it already."""
+    def _ask(self, sql: str, parameters: Sequence[object], decode: Callable[[list[Any]], _T]) -> Question[_T]:
+        return _when_asked(lambda: decode(self._query(sql, *parameters)))
 
-    def lock_components(self, component_ids: Iterable[int]) -> None:
+    def at_once(self, *questions: Question[Any]) -> tuple[Any, ...]:
+        """Ask one after the other: an embedded database has no round trips."""
+        return tuple(question.send()() for question in questions)
+
+    def ask_lock(self, hashes: Iterable[int]) -> Question[None]:  # noqa: ARG002 - nothing left to lock
         """BEGIN IMMEDIATE holds it already."""
+        return known(None)
+
+    def ask_lock_components(self, component_ids: Iterable[int]) -> Question[None]:  # noqa: ARG002 - as above
+        """BEGIN IMMEDIATE holds it already."""
+        return known(None)
 
     def try_lock_components(self, component_ids: Iterable[int]) -> bool:  # noqa: ARG002 - nothing left to lock
         """BEGIN IMMEDIATE holds it already."""
@@ -63,7 +74,10 @@ class SqliteTransaction(SqlTransaction):
         end = int(rows[0][0])
         return range(end - count + 1, end + 1)
 
-    def read_records(self, refs: Collection[RecordRef]) -> dict[RecordRef, RecordRow]:
+    def ask_records(self, refs: Collection[RecordRef]) -> Question[dict[RecordRef, RecordRow]]:
+        return _when_asked(lambda: self._read_records(refs))
+
+    def _read_records(self, refs: Collection[RecordRef]) -> dict[RecordRef, RecordRow]:
         execute = self._cursor.execute
         sql = f"SELECT {RECORD_COLUMNS} FROM record WHERE source = ? AND key = ?"
         held: dict[RecordRef, RecordRow] = {}
@@ -73,7 +87,10 @@ class SqliteTransaction(SqlTransaction):
                 held[ref] = RecordRow._make(row)
         return held
 
-    def find_pids(self, digests: Collection[bytes]) -> dict[bytes, int]:
+    def ask_pids(self, digests: Collection[bytes]) -> Question[dict[bytes, int]]:
+        return _when_asked(lambda: self._find_pids(digests))
+
+    def _find_pids(self, digests: Collection[bytes]) -> dict[bytes, int]:
         execute = self._cursor.execute
         found = {}
         for digest in digests:
@@ -82,7 +99,10 @@ class SqliteTransaction(SqlTransaction):
                 found[digest] = row[0]
         return found
 
-    def read_holders(self, hashes: Collection[int], *, limit: int) -> dict[int, list[int]]:
+    def ask_holders(self, hashes: Collection[int], *, limit: int) -> Question[dict[int, list[int]]]:
+        return _when_asked(lambda: self._read_holders(hashes, limit))
+
+    def _read_holders(self, hashes: Collection[int], limit: int) -> dict[int, list[int]]:
         execute = self._cursor.execute
         holders: dict[int, list[int]] = {}
         for h in hashes:
@@ -116,6 +136,10 @@ class SqliteTransaction(SqlTransaction):
     def delete_rows(self, table: str, by: Sequence[str], rows: Sequence[Row]) -> None:
         if rows:
             self._cursor.executemany(_delete_sql(table, tuple(by)), rows)
+
+
+def _when_asked(read: Callable[[], _T]) -> Question[_T]:
+    return Question(lambda: read)
 
 
 @lru_cache

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import orjson
 from sqlalchemy import Connection
@@ -20,18 +20,31 @@ from sqlalchemy.dialects import sqlite as sqlite_dialect
 from identity.decide import VersionFacts
 from identity.history import HistoryRow
 from identity.model import FOREVER, Cid, CidStatus, Instant, JudgementClass, KeyStatus, RecordRef, Verdict
-from identity.store import CidRow, JudgementRow, NamedRow, RecordRow, Row, SourcedProfile, VersionRow
+from identity.store import (
+    CidRow,
+    JudgementRow,
+    NamedRow,
+    Question,
+    RecordRow,
+    Row,
+    SourcedProfile,
+    VersionRow,
+    known,
+)
 from identity.store_sql import tables
 from identity.store_sql.sealing import Sealer
 from matching.model import Profile, decode_profile
 
 __all__ = ["RECORD_COLUMNS", "ProfileCache", "SqlTransaction", "open_version"]
 
+_T = TypeVar("_T")
+
 RECORD_COLUMNS: Final = ", ".join(RecordRow._fields)
 _VERSION_COLUMNS: Final = (
     "v.vid, v.rid, v.version, v.effective_at, v.known_at, v.superseded_at, v.digest, v.contract_version, v.author, "
     "v.sealed_statement, v.sealed_profile, r.data_key"
 )
+_SELECT_NAMED: Final = "SELECT ref_hash, judgement_id, stating_rid, source, key FROM named_ref"
 _JUDGEMENT_COLUMNS: Final = "id, verdict, class, reason, author, stated_by_rid, system_from, system_to"
 
 
@@ -82,10 +95,18 @@ class SqlTransaction(ABC):
     def _list(self, values: Collection[Any]) -> object: ...
 
     @abstractmethod
-    def lock(self, hashes: Iterable[int]) -> None: ...
+    def _ask(
+        self, sql: str, parameters: Sequence[object], decode: Callable[[list[Any]], _T]
+    ) -> Question[_T]: ...
 
     @abstractmethod
-    def lock_components(self, component_ids: Iterable[int]) -> None: ...
+    def at_once(self, *questions: Question[Any]) -> tuple[Any, ...]: ...
+
+    @abstractmethod
+    def ask_lock(self, hashes: Iterable[int]) -> Question[None]: ...
+
+    @abstractmethod
+    def ask_lock_components(self, component_ids: Iterable[int]) -> Question[None]: ...
 
     @abstractmethod
     def try_lock_components(self, component_ids: Iterable[int]) -> bool: ...
@@ -103,13 +124,13 @@ class SqlTransaction(ABC):
     def new_ids(self, count: int) -> Sequence[int]: ...
 
     @abstractmethod
-    def read_records(self, refs: Collection[RecordRef]) -> dict[RecordRef, RecordRow]: ...
+    def ask_records(self, refs: Collection[RecordRef]) -> Question[dict[RecordRef, RecordRow]]: ...
 
     @abstractmethod
-    def find_pids(self, digests: Collection[bytes]) -> dict[bytes, int]: ...
+    def ask_pids(self, digests: Collection[bytes]) -> Question[dict[bytes, int]]: ...
 
     @abstractmethod
-    def read_holders(self, hashes: Collection[int], *, limit: int) -> dict[int, list[int]]: ...
+    def ask_holders(self, hashes: Collection[int], *, limit: int) -> Question[dict[int, list[int]]]: ...
 
     @abstractmethod
     def _read_sealed_profiles(self, pids: list[int]) -> Iterable[tuple[int, str, bytes, bytes]]: ...
@@ -125,23 +146,62 @@ class SqlTransaction(ABC):
     @abstractmethod
     def delete_rows(self, table: str, by: Sequence[str], rows: Sequence[Row]) -> None: ...
 
+    # -- questions, alone and together ------------------------------------------------------------------
+
+    def lock(self, hashes: Iterable[int]) -> None:
+        _only(self.ask_lock(hashes))
+
+    def lock_components(self, component_ids: Iterable[int]) -> None:
+        _only(self.ask_lock_components(component_ids))
+
+    def read_records(self, refs: Collection[RecordRef]) -> dict[RecordRef, RecordRow]:
+        return _only(self.ask_records(refs))
+
+    def read_members(self, component_ids: Collection[int]) -> list[RecordRow]:
+        return _only(self.ask_members(component_ids))
+
+    def ask_members(self, component_ids: Collection[int]) -> Question[list[RecordRow]]:
+        return self._ask_by_ids(
+            f"SELECT {RECORD_COLUMNS} FROM record WHERE component_id {self._any}", component_ids, _records
+        )
+
+    def read_components_of_profiles(self, pids: Collection[int]) -> list[tuple[int, int]]:
+        return _only(self.ask_components_of_profiles(pids))
+
+    def ask_components_of_profiles(self, pids: Collection[int]) -> Question[list[tuple[int, int]]]:
+        return self._ask_by_ids(
+            f"SELECT DISTINCT pid, component_id FROM record WHERE pid {self._any}", pids, list
+        )
+
+    def find_pids(self, digests: Collection[bytes]) -> dict[bytes, int]:
+        return _only(self.ask_pids(digests))
+
+    def read_holders(self, hashes: Collection[int], *, limit: int) -> dict[int, list[int]]:
+        return _only(self.ask_holders(hashes, limit=limit))
+
+    def find_named(self, ref_hashes: Collection[int]) -> list[NamedRow]:
+        return _only(self.ask_named(ref_hashes))
+
+    def ask_named(self, ref_hashes: Collection[int]) -> Question[list[NamedRow]]:
+        return self._ask_by_ids(f"{_SELECT_NAMED} WHERE ref_hash {self._any}", ref_hashes, _named_rows)
+
+    def read_contracts_in_force(self) -> dict[str, tuple[int, bool]]:
+        return _only(self.ask_contracts_in_force())
+
+    def ask_contracts_in_force(self) -> Question[dict[str, tuple[int, bool]]]:
+        return self._ask("SELECT name, contract_version, retired_at FROM source", (), _contracts)
+
+    def is_load_running(self) -> bool:
+        return _only(self.ask_load_running())
+
+    def ask_load_running(self) -> Question[bool]:
+        return self._ask("SELECT 1 FROM record_load WHERE state = 'running' LIMIT 1", (), bool)
+
     # -- reads ------------------------------------------------------------------------------------------
 
     def read_records_by_rid(self, rids: Collection[int]) -> list[RecordRow]:
         return self._by_ids(
             f"SELECT {RECORD_COLUMNS} FROM record WHERE rid {self._any}", rids, RecordRow._make
-        )
-
-    def read_members(self, component_ids: Collection[int]) -> list[RecordRow]:
-        return self._by_ids(
-            f"SELECT {RECORD_COLUMNS} FROM record WHERE component_id {self._any}",
-            component_ids,
-            RecordRow._make,
-        )
-
-    def read_components_of_profiles(self, pids: Collection[int]) -> list[tuple[int, int]]:
-        return self._by_ids(
-            f"SELECT DISTINCT pid, component_id FROM record WHERE pid {self._any}", pids, tuple
         )
 
     def read_records_of_profiles(self, pids: Collection[int]) -> list[RecordRow]:
@@ -216,11 +276,8 @@ class SqlTransaction(ABC):
         )
         return [(version, effective_at, bytes(digest)) for version, effective_at, digest in rows]
 
-    def find_named(self, ref_hashes: Collection[int]) -> list[NamedRow]:
-        return self._named("ref_hash", ref_hashes)
-
     def find_stated(self, rids: Collection[int]) -> list[NamedRow]:
-        return self._named("stating_rid", rids)
+        return _only(self._ask_by_ids(f"{_SELECT_NAMED} WHERE stating_rid {self._any}", rids, _named_rows))
 
     def read_judgements(self, ids: Collection[str]) -> list[JudgementRow]:
         return self._judgements("id", ids)
@@ -234,13 +291,6 @@ class SqlTransaction(ABC):
             vid,
         )
         return open_version(rows[0], self.sealer)
-
-    def read_contracts_in_force(self) -> dict[str, tuple[int, bool]]:
-        rows = self._query("SELECT name, contract_version, retired_at FROM source")
-        return {name: (version, retired_at is not None) for name, version, retired_at in rows}
-
-    def is_load_running(self) -> bool:
-        return bool(self._query("SELECT 1 FROM record_load WHERE state = 'running' LIMIT 1"))
 
     def together(self, *, rows_max: int) -> AbstractContextManager[object]:  # noqa: ARG002 - a dialect may need it
         return nullcontext()
@@ -261,12 +311,8 @@ class SqlTransaction(ABC):
             return []
         return [make(row) for row in self._query(sql, self._list(ids))]
 
-    def _named(self, column: str, values: Collection[int]) -> list[NamedRow]:
-        return self._by_ids(
-            f"SELECT ref_hash, judgement_id, stating_rid, source, key FROM named_ref WHERE {column} {self._any}",
-            values,
-            lambda row: NamedRow(row[0], row[1], row[2], RecordRef(row[3], row[4])),
-        )
+    def _ask_by_ids(self, sql: str, ids: Collection[Any], decode: Callable[[list[Any]], _T]) -> Question[_T]:
+        return self._ask(sql, (self._list(ids),), decode) if ids else known(decode([]))
 
     def _judgements(self, column: str, values: Collection[Any]) -> list[JudgementRow]:
         rows = self._by_ids(
@@ -306,6 +352,22 @@ class SqlTransaction(ABC):
                 system_to,
             ) in rows
         ]
+
+
+def _only(question: Question[_T]) -> _T:
+    return question.send()()
+
+
+def _records(rows: list[Any]) -> list[RecordRow]:
+    return [RecordRow._make(row) for row in rows]
+
+
+def _named_rows(rows: list[Any]) -> list[NamedRow]:
+    return [NamedRow(row[0], row[1], row[2], RecordRef(row[3], row[4])) for row in rows]
+
+
+def _contracts(rows: list[Any]) -> dict[str, tuple[int, bool]]:
+    return {name: (version, retired_at is not None) for name, version, retired_at in rows}
 
 
 def open_version(row: Sequence[Any], sealer: Sealer) -> VersionRow:

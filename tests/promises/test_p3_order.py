@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from identity.store import known
 from identity.store_sql.postgres import PostgresTransaction
 from identity.store_sql.sqlite import SqliteTransaction
 from matching import cluster
@@ -240,7 +241,7 @@ def test_p3_a_planted_fault_component_lock_off_is_noticed(
 ) -> None:
     world, other = two_workers
     world.tell(*STORED)
-    monkeypatch.setattr(PostgresTransaction, "lock_components", lambda *_: None)
+    monkeypatch.setattr(PostgresTransaction, "ask_lock_components", lambda *_: known(None))
 
     add_at_once(world, other, monkeypatch)
 
@@ -265,13 +266,13 @@ def find_fault(tmp_path: Path) -> bool:
 def test_p3_a_planted_fault_cap_by_arrival_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read_holders = SqliteTransaction.read_holders
+    ask_holders = SqliteTransaction.ask_holders
 
-    def read_first_holders(self, hashes, *, limit):  # type: ignore[no-untyped-def]
-        found = read_holders(self, hashes, limit=limit)
-        return {key: pids[: NUMBERS.holders_max - 1] for key, pids in found.items()}
+    def ask_first_holders(self, hashes, *, limit):  # type: ignore[no-untyped-def]
+        found = ask_holders(self, hashes, limit=limit).send()()
+        return known({key: pids[: NUMBERS.holders_max - 1] for key, pids in found.items()})
 
-    monkeypatch.setattr(SqliteTransaction, "read_holders", read_first_holders)
+    monkeypatch.setattr(SqliteTransaction, "ask_holders", ask_first_holders)
 
     assert find_fault(tmp_path)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from identity.model import RecordCommand, RecordRef
+from identity.store import known
 from identity.store_sql.postgres import PostgresTransaction
 from identity.store_sql.sqlite import SqliteTransaction
 from matching.errors import SameasError
@@ -28,8 +29,8 @@ def state_customers(
     """State `count` customers, the same ones in every process, in batches, each batch in an order of its own."""
     identity = make_identity(url, Path(directory), first_cid=(number + 1) * 10**9)
     if not with_locks:
-        PostgresTransaction.lock = lambda self, hashes: None  # type: ignore[method-assign]
-        PostgresTransaction.lock_components = lambda self, component_ids: None  # type: ignore[method-assign]
+        PostgresTransaction.ask_lock = lambda self, hashes: known(None)  # type: ignore[method-assign]
+        PostgresTransaction.ask_lock_components = lambda self, component_ids: known(None)  # type: ignore[method-assign]
     chance = random.Random(number)
     for start in range(0, count, 50):
         barrier.wait(60)  # at once, on a busy machine too
