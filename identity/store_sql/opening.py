@@ -25,6 +25,7 @@ from sqlalchemy.exc import DisconnectionError
 from identity.errors import StoreMigrating, StoreRefused
 from identity.store_sql import tables
 from identity.store_sql.faults import translating
+from identity.store_sql.pg_arrays import register_arrays
 from identity.store_sql.postgres import IdBlock, PostgresTransaction
 from identity.store_sql.sealing import STORE_KEY_BYTES, Sealer
 from identity.store_sql.sqlite import SqliteTransaction
@@ -216,6 +217,10 @@ def _postgres_engine(url: URL) -> Engine:
         max_overflow=0,
         connect_args={"application_name": "sameas", "options": options},
     )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(dbapi_connection: Any, _record: object) -> None:
+        register_arrays(dbapi_connection.adapters)
 
     @event.listens_for(engine, "checkout")
     def _replace_if_ended(dbapi_connection: Any, _record: object, _proxy: object) -> None:

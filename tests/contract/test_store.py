@@ -10,6 +10,7 @@ import pytest
 from identity.model import RecordRef
 from identity.store_sql.migrate import migrate_store
 from identity.store_sql.opening import SqlStore, open_store, store_url
+from matching.errors import SameasError
 
 
 class Broken(Exception):
@@ -101,3 +102,39 @@ def test_what_is_not_there_is_absent(store: SqlStore) -> None:
         assert tx.read_cids([]) == {}
         assert tx.count_records_of_profiles([4]) == {}
         assert not tx.is_load_running()
+
+
+def test_questions_sent_together_are_answered_in_order(store: SqlStore) -> None:
+    with store.write() as tx:
+        tx.insert_rows("blocking_key", [(7, 1), (7, 2), (8, 3)])
+        tx.insert_rows("profile", [(1, b"a")])
+
+        answers = tx.at_once(
+            tx.ask_lock([7, 8]),
+            tx.ask_holders([7, 8, 9], limit=5),
+            tx.ask_pids([b"a", b"z"]),
+            tx.ask_records([]),
+            tx.ask_load_running(),
+            tx.ask_contracts_in_force(),
+        )
+
+    _, holders, pids, records, is_running, contracts = answers
+    assert {key: sorted(found) for key, found in holders.items()} == {7: [1, 2], 8: [3]}
+    assert pids == {b"a": 1}
+    assert (records, is_running, contracts) == ({}, False, {})
+
+
+def test_a_question_sees_what_was_asked_before_it_and_an_error_among_them_ends_the_transaction(
+    store: SqlStore,
+) -> None:
+    def ask_wrongly() -> None:
+        with store.write() as tx:
+            tx.insert_rows("profile", [(1, b"a")])
+            wrong = tx._ask("SELECT nothing FROM nowhere", (), list)
+            tx.at_once(tx.ask_pids([b"a"]), wrong, tx.ask_load_running())
+
+    with pytest.raises(SameasError):
+        ask_wrongly()
+
+    with store.write() as tx:
+        assert tx.find_pids([b"a"]) == {}
