@@ -4,7 +4,7 @@ Invariant: a `ScoringModel` exists only for a document that keeps every rule of 
 is a hash of the canonical document, so equal versions mean equal partitions. Whatever a weight needs (m
 and u, term frequencies, priors, dependent classes) is frozen in it.
 
-The weight of a pair, in whole millibits (`matching.score.weigh`):
+The weight of a pair, in whole millibits (`matching.score.weigher`):
  1. each comparison finds the first of its levels that holds; absent on either side, it says nothing;
  2. base = sum of round(1000 log2(m/u)) over the levels found;
  3. a level with a term-frequency use adds log2(agreement / frequency) for the commoner of the two values,

@@ -34,8 +34,6 @@ LINES_MAX = 400
 # A file that reads as one thing may run long: path -> why.
 LONG_ROOMS: dict[str, str] = {
     "matching/cluster.py": "one rule in three ways that must agree; apart they would drift",
-    "matching/compare.py": "a table: each measure once in Python and once in SQL, side by side",
-    "matching/score.py": "compiles the document to one function; the pieces make sense together only",
     "matching/scoring_model.py": "the document and its strict reader, field by field",
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from matching.compare import NATIVE_MEASURES, read_condition, render_python, render_sql
+from matching.compare import NATIVE_FUNCTIONS, ExpressionWriter, express, read_condition, render_sql
 from matching.errors import ScoringModelInvalid
 from matching.model import LIST_COLUMNS, PROFILE_COLUMNS
 from tests.matching.profiles import make_profile
@@ -16,12 +16,13 @@ WORDS = {"dull": ("group", "the"), "official": ("lei", "tax_id")}
 
 
 def _holds_natively(condition: dict[str, Any], left: dict[str, Any], right: dict[str, Any]) -> bool:
-    expression = render_python(read_condition(condition, place="here", vocabulary=WORDS))
-    values: dict[str, Any] = dict(NATIVE_MEASURES)
+    expression = express(read_condition(condition, place="here", vocabulary=WORDS))
+    written = ExpressionWriter([expression]).write(expression)
+    values: dict[str, Any] = dict(NATIVE_FUNCTIONS)
     values |= {f"words_{name}": frozenset(words) for name, words in WORDS.items()}
     for side, columns in (("a", left), ("b", right)):
         values |= {f"{side}{position}": value for position, value in enumerate(make_profile(**columns))}
-    return bool(eval(expression, values))
+    return bool(eval(written.text, values))
 
 
 def _holds_in_duckdb(condition: dict[str, Any], left: dict[str, Any], right: dict[str, Any]) -> bool:
@@ -157,6 +158,42 @@ CASES = [
         {"measure": "best_damerau", "column": "phones", "at_most": 1},
         {"phones": ("1", "4930123456")},
         {"phones": ("4930123465",)},
+        True,
+    ),
+    (
+        {"measure": "best_damerau", "column": "phones", "at_most": 1},
+        {"phones": ("x" * 64 + "abc",)},
+        {"phones": ("x" * 64,)},
+        True,
+    ),
+    (
+        {"measure": "best_jaro_winkler", "column": "cities", "at_least": 0.9},
+        {"cities": ("aachen", "winterthur")},
+        {"cities": ("wintertuhr",)},
+        True,
+    ),
+    (
+        {"measure": "shares_end", "column": "phones", "length": 7},
+        {"phones": ("123456",)},
+        {"phones": ("123456",)},
+        False,
+    ),
+    (
+        {"measure": "contained", "column": "org_tokens", "at_least": 1, "ignoring": "dull"},
+        {"org_tokens": ("group", "the")},
+        {"org_tokens": ("group",)},
+        False,
+    ),
+    (
+        {"measure": "word_shared", "column": "family", "length_min": 3},
+        {"family": "li"},
+        {"family": "li"},
+        False,
+    ),
+    (
+        {"measure": "damerau", "column": "given", "at_most": 1},
+        {"given": "ab"},
+        {"given": "ba"},
         True,
     ),
     (

@@ -48,17 +48,6 @@ def test_scores_are_symmetric_and_their_parts_add_up(seed: int) -> None:
     assert told.prior + told.dependence + parts == weight
 
 
-@given(st.integers(min_value=0, max_value=10**6))
-def test_many_at_once_score_as_one_by_one(seed: int) -> None:
-    r = random.Random(seed)
-    left, *rights = (make_random_profile(r) for _ in range(4))
-    scorer = compile_scorer(default_scoring_model())
-
-    many = scorer.score_many(left, rights, prior=default_scoring_model().prior_millibits)
-
-    assert many == [scorer.score_pair(left, right, left_source="a", right_source="b") for right in rights]
-
-
 def test_the_same_person_with_a_nickname_and_a_typing_error_is_linked() -> None:
     other = {**ANNA, "given_name": "Ania", "family_name": "Kowalcyzk"}
 
