@@ -15,6 +15,7 @@ How a part takes values from a column (of a list column: from each of its elemen
  - digits: its digits in ascending order, which typing errors of order do not change;
  - user: what stands before its `@`, if that has at least `length` characters;
  - all: the elements of a list as one value; two: each pair of elements of at least `length` characters.
+A profile without a value for a part gets no key of the rule; for an optional part, one without it.
 """
 
 from __future__ import annotations
@@ -112,9 +113,12 @@ class _CompiledRule:
 
 def _compile_part(part: BlockingPart) -> _Take:
     takes = [_compile_take(part, column) for column in part.columns]
-    if len(takes) == 1:
-        return takes[0]
-    return lambda profile: [value for take in takes for value in take(profile)]
+    one = takes[0]
+    if len(takes) > 1:
+        one = lambda profile: [value for take in takes for value in take(profile)]  # noqa: E731 - as one take
+    if part.is_optional:
+        return lambda profile: one(profile) or [""]
+    return one
 
 
 def _compile_take(part: BlockingPart, column: str) -> _Take:

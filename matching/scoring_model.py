@@ -102,11 +102,15 @@ class DependentClass:
 
 @dataclass(frozen=True, slots=True)
 class BlockingPart:
-    """How one part of a blocking value is taken from any of these columns; takes: see `matching.block`."""
+    """How one part of a blocking value is taken from any of these columns; takes: see `matching.block`.
+
+    A profile without a value gives no blocking value, or, where the part is optional, one without it.
+    """
 
     columns: tuple[str, ...]
     take: str
     length: int
+    is_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,6 +420,8 @@ def _read_rule(place: _Place) -> BlockingRule:
     parts = tuple(map(_read_part, place.places("parts")))
     if len(parts) > 4:
         raise ScoringModelInvalid(f"{place.place}.parts: at most 4")
+    if all(part.is_optional for part in parts):
+        raise ScoringModelInvalid(f"{place.place}.parts: one at least is not optional")
     any_order = place.stated.get("any_order", False)
     if not isinstance(any_order, bool):
         raise ScoringModelInvalid(f"{place.place}.any_order: has to be true or false")
@@ -427,7 +433,7 @@ _LIST_TAKES: Final = (*_TEXT_TAKES, "user", "all", "two")
 
 
 def _read_part(place: _Place) -> BlockingPart:
-    place.refuse_unknown("columns take length")
+    place.refuse_unknown("columns take length optional")
     columns, take, length = place.texts("columns"), place.text("take"), place.whole("length", 0, 64)
     if not columns:
         raise ScoringModelInvalid(f"{place.place}.columns: names none")
@@ -439,7 +445,10 @@ def _read_part(place: _Place) -> BlockingPart:
             raise ScoringModelInvalid(f"{place.place}.take: of {column} can be taken {', '.join(takes)}")
     if take in ("start", "end") and length < 1:
         raise ScoringModelInvalid(f"{place.place}.length: start and end need a length")
-    return BlockingPart(columns, take, length)
+    is_optional = place.stated.get("optional", False)
+    if not isinstance(is_optional, bool):
+        raise ScoringModelInvalid(f"{place.place}.optional: has to be true or false")
+    return BlockingPart(columns, take, length, is_optional)
 
 
 def _read_stop_values(root: _Place, rules: tuple[BlockingRule, ...]) -> frozenset[tuple[str, str]]:

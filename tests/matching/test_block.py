@@ -71,3 +71,16 @@ def test_a_full_person_has_no_more_than_a_dozen_keys() -> None:
     )  # fmt: skip
 
     assert len(compile_blocker(default_scoring_model(), hash_key=HASH_KEY)(person)) <= 12
+
+
+def test_an_optional_part_narrows_a_key_and_its_absence_does_not_take_the_key_away() -> None:
+    block = compile_blocker(default_scoring_model(), hash_key=HASH_KEY)
+    place = {"house_numbers": ("12",), "streets": ("station road",)}
+    oslo, also_oslo = make_profile(cities=("oslo",), **place), make_profile(cities=("oslo s",), **place)
+    bergen = make_profile(cities=("bergen",), **place)
+    nowhere, also_nowhere = make_profile(**place), make_profile(postcodes=("0150",), **place)
+
+    assert set(block(oslo)) & set(block(also_oslo))
+    assert not set(block(oslo)) & set(block(bergen))
+    assert not set(block(oslo)) & set(block(nowhere))
+    assert set(block(nowhere)) & set(block(also_nowhere))

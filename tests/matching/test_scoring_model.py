@@ -88,6 +88,8 @@ def _set(path: str, value: object) -> Callable[[dict[str, Any]], None]:
         (_set("dependent_classes.0.counts_as", "maybe"), "counts_as"),
         (_set("blocking.0.parts.0.take", "guess"), "can be taken"),
         (_set("blocking.0.parts.0.columns", ["shoe"]), "is not a profile column"),
+        (_set("blocking.0.parts.0.optional", 1), "has to be true or false"),
+        (_set("blocking.0.parts.0.optional", True), "one at least is not optional"),
         (_set("stop_values", {"shoe": ["x"]}), "there is no blocking rule"),
         (_set("link_thresholds_millibits", [2000, 2000]), "has to rise"),
         (_set("link_thresholds_millibits", []), "has to rise"),
