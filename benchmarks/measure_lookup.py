@@ -33,9 +33,9 @@ _SEED: Final = 7
 _TURNS: Final = 5
 _BODIES: Final = 8
 _READ: Final = (
-    "SELECT k.place, r.cid, r.status "
-    "FROM unnest($1::text[], $2::text[]) WITH ORDINALITY k(source, key, place) "
-    "LEFT JOIN record r ON r.source = k.source AND r.key = k.key"
+    "SELECT string_agg(r.cid, ','), string_agg(r.status, ',') "
+    "FROM unnest(string_to_array($1, E'\\n'), string_to_array($2, E'\\n')) k(source, key) "
+    "JOIN record r ON r.source = k.source AND r.key = k.key"
 )
 
 Refs = Sequence[tuple[str, str]]
@@ -113,8 +113,11 @@ def _look_up_bare(address: Address, refs: Refs, *, seconds: float) -> float:
 
 
 async def _read_many(url: str, refs: Refs, *, seconds: float) -> float:
-    """Return keys a second that asyncpg alone reads, on two connections."""
-    parts = _choose_parts(refs, _BODIES)
+    """Return keys a second that asyncpg alone reads, on two connections, a text each way as the service does."""
+    parts = [
+        ("\n".join(source for source, _ in part), "\n".join(key for _, key in part), len(part))
+        for part in _choose_parts(refs, _BODIES)
+    ]
     started = time.perf_counter()
     read_count = 0
 
@@ -123,9 +126,9 @@ async def _read_many(url: str, refs: Refs, *, seconds: float) -> float:
         connection = await asyncpg.connect(url)
         at = 0
         while time.perf_counter() < started + seconds:
-            part = parts[at % len(parts)]
-            rows = await connection.fetch(_READ, [source for source, _ in part], [key for _, key in part])
-            read_count += len(rows)
+            sources, keys, count = parts[at % len(parts)]
+            await connection.fetchrow(_READ, sources, keys)
+            read_count += count
             at += 1
         await connection.close()
 

@@ -2,8 +2,9 @@
 
 Invariants: an answer comes from one state of the store; one for a past `known_at` up to the returned
 horizon never changes; a retired CID is followed to live ones, however many steps away.
-Elsewhere: the fast path for one current key (`identity.store_sql.key_reader`), finding customers by their
-attributes (`identity.search`), why two records stand as they do (`identity.explain`).
+Elsewhere: the fast path for one current key (`identity.store_sql.key_reader`), the statement for many
+(`identity.store_sql.column_reader`), finding customers by their attributes (`identity.search`), why two records stand
+as they do (`identity.explain`).
 """
 
 from __future__ import annotations
@@ -31,23 +32,15 @@ from identity.model import (
     RecordRef,
 )
 from identity.store_sql import tables
+from identity.store_sql.column_reader import read_cid_rows, read_cid_statuses, read_key_columns
 from identity.store_sql.opening import SqlStore
 
 __all__ = ["AlternateRef", "CidView", "LookUp", "LookUpAnswer", "ResolvedCid", "read_cid_states"]
 
 _WAIT_S: Final = 2.0
 _PAUSE_S: Final = 0.005
-_CHUNK: Final = 500
 _NUMBER_MAX: Final = 2**63 - 1
-_NO_REF: Final = RecordRef("", "")
-_CURRENT_SQLITE: Final = "SELECT cid, status FROM record WHERE source = ? AND key = ?"
-_CURRENT_POSTGRES: Final = (
-    "SELECT r.cid, r.status FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY k(source, key, place) "
-    "LEFT JOIN record r ON r.source = k.source AND r.key = k.key ORDER BY k.place"
-)
-_NO_ROW: Final = (None, None)
-_UNKNOWN: Final = (None, KeyStatus.UNKNOWN)
-_STATUS: Final = {status.value: status for status in KeyStatus}
+_NOT_RETIRED: Final = frozenset((None, CidStatus.LIVE.value))
 
 
 class AlternateRef(NamedTuple):
@@ -59,10 +52,16 @@ class AlternateRef(NamedTuple):
 
 
 class LookUpAnswer(NamedTuple):
-    """(CID, status) of each key asked for, in order, and how far answers are final."""
+    """CID and status (text of a `KeyStatus`) of each key asked for, in order, and how far answers are final."""
 
-    rows: list[tuple[Cid | None, KeyStatus]]
+    cids: list[Cid | None]
+    statuses: list[str]
     horizon: Instant
+
+    @property
+    def rows(self) -> list[tuple[Cid | None, KeyStatus]]:
+        """(CID, status) of each key asked for."""
+        return [(cid, KeyStatus(status)) for cid, status in zip(self.cids, self.statuses, strict=True)]
 
 
 class CidView(NamedTuple):
@@ -109,21 +108,33 @@ class LookUp:
             KnownAtInFuture: `known_at` is ahead of the clock.
             HorizonNotReached: a write that began before `known_at` did not end within two seconds.
         """
+        return self.look_up_columns(
+            [ref.source for ref in refs],
+            [ref.key for ref in refs],
+            [ref.key_name if isinstance(ref, AlternateRef) else None for ref in refs],
+            valid_at=valid_at,
+            known_at=known_at,
+            now=now,
+        )
+
+    def look_up_columns(
+        self,
+        sources: Sequence[str],
+        keys: Sequence[str],
+        names: Sequence[str | None] | None = None,
+        *,
+        valid_at: Instant | None,
+        known_at: Instant | None,
+        now: Instant,
+    ) -> LookUpAnswer:
+        """Return what `look_up` returns, asked by columns: thousands of values to name keys cost more than to find them.
+
+        `names` are those of alternate keys, None for a record's own key, or None if there is none at all.
+        """
         horizon = self._reach(known_at, now)
-        is_current = valid_at is None and known_at is None
-        if "\x00" in "".join(
-            map("".join, refs)
-        ):  # PostgreSQL takes none in a text: no such key was ever stored
-            refs = [_NO_REF if "\x00" in "".join(ref) else ref for ref in refs]
-        with self._store.read() as connection:
-            if is_current and all(isinstance(ref, RecordRef) for ref in refs):
-                return LookUpAnswer(self._find_current(connection, refs), horizon)
-            rids = self._find_rids(connection, refs)
-            if is_current:
-                found = self._read_current(connection, rids.values())
-            else:
-                found = self._read_as_of(connection, rids.values(), valid_at=valid_at, known_at=known_at)
-        return LookUpAnswer([found.get(rids.get(ref, -1), _UNKNOWN) for ref in refs], horizon)
+        with self._store.read_newest() as connection:
+            found = read_key_columns(connection, sources, keys, names, valid_at=valid_at, known_at=known_at)
+        return LookUpAnswer(*found, horizon)
 
     def _reach(self, known_at: Instant | None, now: Instant) -> Instant:
         if known_at is None:
@@ -146,92 +157,6 @@ class LookUp:
                     )
                 time.sleep(_PAUSE_S)
         return horizon
-
-    def _find_current(
-        self, connection: Connection, refs: Sequence[RecordRef | AlternateRef]
-    ) -> list[tuple[Cid | None, KeyStatus]]:
-        """Return (CID, status) of records by key; on the driver's cursor, since rows of Core cost more than the query."""
-        cursor: Any = connection.connection.cursor()
-        if self._store.is_postgres:
-            cursor.execute(_CURRENT_POSTGRES, ([ref.source for ref in refs], [ref.key for ref in refs]))
-            rows = cursor.fetchall()
-        else:
-            execute = cursor.execute
-            rows = [execute(_CURRENT_SQLITE, (ref.source, ref.key)).fetchone() or _NO_ROW for ref in refs]
-        return [_UNKNOWN if status is None else (cid, _STATUS[status]) for cid, status in rows]
-
-    def _find_rids(
-        self, connection: Connection, refs: Iterable[RecordRef | AlternateRef]
-    ) -> dict[RecordRef | AlternateRef, int]:
-        plain = {ref for ref in refs if isinstance(ref, RecordRef)}
-        alternate = {ref for ref in refs if isinstance(ref, AlternateRef)}
-        found: dict[RecordRef | AlternateRef, int] = {}
-        if self._store.is_postgres:
-            found.update(self._find_rids_postgres(connection, plain, alternate))
-            return found
-        for ref in plain:
-            row = connection.exec_driver_sql(
-                "SELECT rid FROM record WHERE source = ? AND key = ?", tuple(ref)
-            ).first()
-            if row is not None:
-                found[ref] = row[0]
-        for other in alternate:
-            row = connection.exec_driver_sql(
-                "SELECT max(rid) FROM alternate_key WHERE source = ? AND name = ? AND value = ?", tuple(other)
-            ).first()
-            if row is not None and row[0] is not None:
-                found[other] = row[0]
-        return found
-
-    @staticmethod
-    def _find_rids_postgres(
-        connection: Connection, plain: Collection[RecordRef], alternate: Collection[AlternateRef]
-    ) -> dict[RecordRef | AlternateRef, int]:
-        found: dict[RecordRef | AlternateRef, int] = {}
-        if plain:
-            rows = connection.exec_driver_sql(
-                "SELECT r.source, r.key, r.rid FROM unnest(%s::text[], %s::text[]) k(source, key) "
-                "JOIN record r ON r.source = k.source AND r.key = k.key",
-                ([ref.source for ref in plain], [ref.key for ref in plain]),
-            )
-            found.update((RecordRef(source, key), rid) for source, key, rid in rows)
-        if alternate:
-            rows = connection.exec_driver_sql(
-                "SELECT a.source, a.name, a.value, max(a.rid) FROM unnest(%s::text[], %s::text[], %s::text[]) "
-                "k(source, name, value) JOIN alternate_key a ON a.source = k.source AND a.name = k.name "
-                "AND a.value = k.value GROUP BY a.source, a.name, a.value",
-                tuple([getattr(ref, part) for ref in alternate] for part in AlternateRef._fields),
-            )
-            found.update((AlternateRef(source, name, value), rid) for source, name, value, rid in rows)
-        return found
-
-    def _read_current(
-        self, connection: Connection, rids: Collection[int]
-    ) -> dict[int, tuple[Cid | None, KeyStatus]]:
-        record = tables.record
-        rows = _in_chunks(connection, select(record.c.rid, record.c.cid, record.c.status), record.c.rid, rids)
-        return {rid: (cid, KeyStatus(status)) for rid, cid, status in rows}
-
-    def _read_as_of(
-        self,
-        connection: Connection,
-        rids: Collection[int],
-        *,
-        valid_at: Instant | None,
-        known_at: Instant | None,
-    ) -> dict[int, tuple[Cid | None, KeyStatus]]:
-        history = tables.crosswalk_history
-        query = select(history.c.rid, history.c.cid, history.c.status)
-        if known_at is None:
-            query = query.where(history.c.system_to == FOREVER)
-        else:
-            query = query.where(history.c.system_from <= known_at, history.c.system_to > known_at)
-        if valid_at is None:
-            query = query.where(history.c.valid_to == FOREVER)
-        else:
-            query = query.where(history.c.valid_from <= valid_at, history.c.valid_to > valid_at)
-        rows = _in_chunks(connection, query, history.c.rid, rids)
-        return {rid: (cid, KeyStatus(status)) for rid, cid, status in rows}
 
     # -- CIDs -------------------------------------------------------------------------------------------
 
@@ -257,14 +182,18 @@ class LookUp:
         """Return the status of each CID and the live CIDs it stands for, now or as believed at `known_at`."""
         horizon = self._reach(known_at, now)
         with self._store.read() as connection:
-            states = read_cid_states(connection, cids, known_at)
+            statuses = read_cid_statuses(connection, cids, known_at)
+            retired = {cid for cid, status in zip(cids, statuses, strict=True) if status not in _NOT_RETIRED}
+            states = read_cid_states(connection, retired, known_at)
         resolved = []
-        for cid in cids:
-            state = states.get(Cid(cid))
-            if state is None:
+        for cid, status in zip(cids, statuses, strict=True):
+            if status is None:
                 resolved.append(ResolvedCid(cid, None, ()))
+            elif status == CidStatus.LIVE.value:
+                resolved.append(ResolvedCid(cid, CidStatus.LIVE, (Cid(cid),)))
             else:
-                resolved.append(ResolvedCid(cid, state[0], follow_successors(Cid(cid), states)))
+                following = follow_successors(Cid(cid), states)
+                resolved.append(ResolvedCid(cid, CidStatus(status), following))
         return resolved, horizon
 
     # -- events -----------------------------------------------------------------------------------------
@@ -319,18 +248,11 @@ def read_cid_states(
     connection: Connection, cids: Iterable[str], known_at: Instant | None
 ) -> dict[Cid, tuple[CidStatus, tuple[Cid, ...]]]:
     """Return the state of these CIDs and of all that their successors lead to."""
-    table = tables.cid_state
-    query = select(table.c.cid, table.c.status, table.c.successors)
-    if known_at is None:
-        query = query.where(table.c.system_to == FOREVER)
-    else:
-        query = query.where(table.c.system_from <= known_at, table.c.system_to > known_at)
     states: dict[Cid, tuple[CidStatus, tuple[Cid, ...]]] = {}
-    waiting = {cid for cid in cids if "\x00" not in cid}
-    seen: set[str] = set()
+    waiting, seen = set(cids), set[str]()
     while waiting:
         seen |= waiting
-        found = _in_chunks(connection, query, table.c.cid, waiting)
+        found = read_cid_rows(connection, waiting, known_at)
         waiting = set()
         for cid, status, successors in found:
             following = tuple(orjson.loads(successors)) if successors else ()
@@ -338,14 +260,6 @@ def read_cid_states(
             waiting.update(following)
         waiting -= seen
     return states
-
-
-def _in_chunks(connection: Connection, query: Select[Any], column: Any, values: Collection[Any]) -> list[Any]:
-    rows: list[Any] = []
-    ordered = sorted(values)
-    for start in range(0, len(ordered), _CHUNK):
-        rows.extend(connection.execute(query.where(column.in_(ordered[start : start + _CHUNK]))))
-    return rows
 
 
 def _select_events() -> Select[Any]:

@@ -201,6 +201,20 @@ class Identity:
         """Return the CID and status of each key; see `LookUp.look_up`."""
         return self._look_up.look_up(refs, valid_at=valid_at, known_at=known_at, now=self._clock())
 
+    def look_up_columns(
+        self,
+        sources: Sequence[str],
+        keys: Sequence[str],
+        names: Sequence[str | None] | None = None,
+        *,
+        valid_at: Instant | None = None,
+        known_at: Instant | None = None,
+    ) -> LookUpAnswer:
+        """Return the CID and status of each key; see `LookUp.look_up_columns`."""
+        return self._look_up.look_up_columns(
+            sources, keys, names, valid_at=valid_at, known_at=known_at, now=self._clock()
+        )
+
     def get_cid(self, cid: str) -> CidView:
         """Return what a CID stands for; raises CidUnknown."""
         return self._look_up.get_cid(cid)

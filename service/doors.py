@@ -89,7 +89,7 @@ class ServiceDoors:
     async def find_current(self, ref: RecordRef) -> tuple[Cid | None, KeyStatus, Instant]:
         """Return the CID and status of one key now, and the horizon."""
         horizon = await self._recent_horizon()
-        ((cid, status),) = await self._key_reader.find_current([ref])
+        cid, status = await self._key_reader.find_current(ref)
         return cid, status, horizon
 
     async def _recent_horizon(self) -> Instant:

@@ -16,7 +16,8 @@ from starlette.responses import Response
 
 from identity.api.errors import BodyInvalid, BodyMalformed, BodyTooLarge
 from identity.api.render import UNKNOWN
-from identity.model import Cid, CidStatus, Instant, KeyStatus
+from identity.look_up import LookUpAnswer
+from identity.model import Cid, CidStatus, Instant
 from identity.statement import format_instant
 
 if TYPE_CHECKING:
@@ -66,13 +67,7 @@ def read_columns(
         raise BodyMalformed("the body is not an Arrow stream") from exc
 
 
-def looked_up_stream(
-    sources: Sequence[str],
-    keys: Sequence[str],
-    rows: Sequence[tuple[Cid | None, KeyStatus]],
-    *,
-    horizon: Instant,
-) -> Response:
+def looked_up_stream(sources: Sequence[str], keys: Sequence[str], found: LookUpAnswer) -> Response:
     """Return the answer of a lookup as an Arrow stream: source, key, cid, status."""
     import pyarrow as pa
 
@@ -81,10 +76,10 @@ def looked_up_stream(
         {
             "source": pa.array(sources, text),
             "key": pa.array(keys, text),
-            "cid": pa.array([cid for cid, _ in rows], text),
-            "status": pa.array([str(status) for _, status in rows], text),
+            "cid": pa.array(found.cids, text),
+            "status": pa.array(found.statuses, text),
         },
-        horizon,
+        found.horizon,
     )
 
 

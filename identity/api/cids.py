@@ -8,7 +8,7 @@ Elsewhere: the reads (`identity.look_up`), survivorship (`identity.survive`).
 from __future__ import annotations
 
 import uuid
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -31,6 +31,9 @@ from identity.api.shapes import CidAnswer, CidsBody, CidsResolved, GoldenAnswer,
 from identity.errors import CidUnknown
 from identity.statement import parse_instant
 
+if TYPE_CHECKING:
+    from identity.service import Identity
+
 __all__ = ["add_cid_routes"]
 
 _CID: Final = "/v1/cids/{cid}"
@@ -43,18 +46,24 @@ def add_cid_routes(router: APIRouter, doors: Doors) -> None:
     async def resolve_cids(request: Request) -> Response:
         """Follow up to 10,000 CIDs to the live ones that stand for their customers."""
         check_media_type(request, "application/json", ARROW)
-        body = await request.body()
-        if media_type_of(request) == ARROW:
-            cids = [str(text) for text in read_columns(body, required=("cid",))["cid"]]
-            known_at = instant_parameter(request, "known_at")
-        else:
-            stated = decode_object(body)
-            cids = _cids_of(stated)
-            known_at = parse_instant(stated.get("known_at"), "known_at")
-        rows, horizon = await doors.read(lambda identity: identity.resolve_cids(cids, known_at=known_at))
-        if accepts_arrow(request):
-            return resolved_stream(rows, horizon)
-        return json_response(resolved_rows(rows, horizon))
+        body, wants_arrow = await request.body(), accepts_arrow(request)
+        is_arrow = media_type_of(request) == ARROW
+        time_of_query = instant_parameter(request, "known_at") if is_arrow else None
+
+        def answer(identity: Identity) -> Response:
+            if is_arrow:
+                cids = [str(text) for text in read_columns(body, required=("cid",))["cid"]]
+                known_at = time_of_query
+            else:
+                stated = decode_object(body)
+                cids = _cids_of(stated)
+                known_at = parse_instant(stated.get("known_at"), "known_at")
+            rows, horizon = identity.resolve_cids(cids, known_at=known_at)
+            return (
+                resolved_stream(rows, horizon) if wants_arrow else json_response(resolved_rows(rows, horizon))
+            )
+
+        return await doors.read(answer)
 
     async def get_cid(request: Request) -> Response:
         """Read what a CID stands for now."""

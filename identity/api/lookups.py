@@ -7,9 +7,9 @@ Elsewhere: the reads themselves (`identity.look_up`), the fast path of one key
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,9 +30,12 @@ from identity.api.records import check_key_in_path
 from identity.api.render import json_response
 from identity.api.shapes import KeyCidAnswer, LookupAnswer, LookupBody
 from identity.contract import check_key
-from identity.look_up import AlternateRef
-from identity.model import Instant, KeyStatus, RecordRef
+from identity.look_up import LookUpAnswer
+from identity.model import Instant, RecordRef
 from identity.statement import format_instant, parse_instant
+
+if TYPE_CHECKING:
+    from identity.service import Identity
 
 __all__ = ["TIMES", "add_lookup_routes"]
 
@@ -42,9 +45,7 @@ TIMES: Final = [
 ]
 _MEMBERS: Final = frozenset({"keys", "valid_at", "known_at"})
 _REF_MEMBERS: Final = 2
-_STATUS_TEXT: Final = {status: status.value for status in KeyStatus}
-
-AnyRef = RecordRef | AlternateRef
+_NO_TIMES: Final = (None, None)
 
 
 def add_lookup_routes(router: APIRouter, doors: Doors) -> None:
@@ -78,28 +79,19 @@ def add_lookup_routes(router: APIRouter, doors: Doors) -> None:
     async def look_up(request: Request) -> Response:
         """Look up at most 10,000 keys, as JSON or Arrow, in one store round trip."""
         check_media_type(request, "application/json", ARROW)
-        body = await request.body()
-        if media_type_of(request) == ARROW:
-            refs, sources, keys = _refs_of_arrow(body)
-            valid_at, known_at = _times_of_query(request)
-        else:
-            stated = decode_object(body)
-            refs, sources, keys = _refs_of_json(stated)
-            valid_at, known_at = (_time(stated, name) for name in ("valid_at", "known_at"))
-        caller_of(request).check_sources(set(sources))
-        found = await doors.read(
-            lambda identity: identity.look_up(refs, valid_at=valid_at, known_at=known_at)
-        )
-        if accepts_arrow(request):
-            return looked_up_stream(sources, keys, found.rows, horizon=found.horizon)
-        rows = [
-            {"source": source, "key": key, "cid": cid, "status": _STATUS_TEXT[status]}
-            for source, key, (cid, status) in zip(sources, keys, found.rows, strict=True)
-        ]
-        return Response(
-            orjson.dumps({"cids": rows, "horizon": format_instant(found.horizon)}),
-            media_type="application/json",
-        )
+        body, caller, wants_arrow = await request.body(), caller_of(request), accepts_arrow(request)
+        is_arrow = media_type_of(request) == ARROW
+        times = _times_of_query(request) if is_arrow else _NO_TIMES
+
+        def answer(identity: Identity) -> Response:
+            asked = _read_arrow(body, times) if is_arrow else _read_json(body)
+            caller.check_sources(set(asked.sources))
+            found = asked.put_to(identity)
+            if wants_arrow:
+                return looked_up_stream(asked.sources, asked.keys, found)
+            return json_response({"cids": asked.answered(found), "horizon": format_instant(found.horizon)})
+
+        return await doors.read(answer)
 
     router.add_api_route(
         endpoint=get_cid_of_key,
@@ -130,8 +122,45 @@ def add_lookup_routes(router: APIRouter, doors: Doors) -> None:
     )
 
 
-def _refs_of_json(stated: dict[str, object]) -> tuple[list[AnyRef], list[str], list[str]]:
+@dataclass(slots=True)
+class _Asked:
+    """The keys of one request as columns; `names` only if one of them is an alternate key.
+
+    `members` are the keys as they were sent, for the answer to be written into.
+    """
+
+    sources: list[str]
+    keys: list[str]
+    names: list[str | None] | None
+    times: tuple[Instant | None, Instant | None]
+    members: list[dict[str, str | None]] | None = None
+
+    def put_to(self, identity: Identity) -> LookUpAnswer:
+        """Return what identity answers."""
+        valid_at, known_at = self.times
+        return identity.look_up_columns(
+            self.sources, self.keys, self.names, valid_at=valid_at, known_at=known_at
+        )
+
+    def answered(self, found: LookUpAnswer) -> list[dict[str, str | None]]:
+        """Return the rows of the answer: the members as sent with what was found in them."""
+        members = self.members
+        if members is None:
+            members = [
+                {"source": source, "key": key} for source, key in zip(self.sources, self.keys, strict=True)
+            ]
+        for member, cid, status in zip(members, found.cids, found.statuses, strict=True):
+            member["cid"] = cid
+            member["status"] = status
+        if self.names is not None:
+            for member in members:
+                member.pop("key_name", None)
+        return members
+
+
+def _read_json(body: bytes) -> _Asked:
     """Read the keys by hand: 10,000 of them through a validating library cost more than the lookup."""
+    stated = decode_object(body)
     if not stated.keys() <= _MEMBERS:
         raise BodyInvalid("the body has the members keys, valid_at and known_at only")
     asked = stated.get("keys")
@@ -139,36 +168,45 @@ def _refs_of_json(stated: dict[str, object]) -> tuple[list[AnyRef], list[str], l
         raise BodyInvalid("keys is a list")
     if len(asked) > ROWS_MAX:
         raise BodyTooLarge(f"a request names at most {ROWS_MAX} keys")
-    refs: list[AnyRef] = []
+    sources, keys, names = _find_plain_columns(asked) or _read_columns(asked)
+    return _Asked(sources, keys, names, (_time(stated, "valid_at"), _time(stated, "known_at")), asked)
+
+
+def _find_plain_columns(asked: list[Any]) -> tuple[list[str], list[str], None] | None:
+    """Return the columns of keys that are all plain and of the right shape, else None; the loops run in C."""
+    if not (_are_all(dict, asked) and set(map(len, asked)) <= {_REF_MEMBERS}):
+        return None
+    sources, keys = ([member.get(name) for member in asked] for name in ("source", "key"))
+    return (sources, keys, None) if _are_all(str, sources) and _are_all(str, keys) else None
+
+
+def _are_all(kind: type, values: list[Any]) -> bool:
+    return set(map(type, values)) <= {kind}
+
+
+def _read_columns(asked: list[Any]) -> tuple[list[str], list[str], list[str | None]]:
+    """Return the columns of any keys, or refuse the first one that is none."""
     sources: list[str] = []
     keys: list[str] = []
+    names: list[str | None] = []
     for index, member in enumerate(asked):
         if type(member) is not dict:
             raise BodyInvalid(f"keys.{index} is an object of texts")
-        source, key = member.get("source"), member.get("key")
-        if type(source) is not str or type(key) is not str:
+        source, key, name = (member.get(part) for part in ("source", "key", "key_name"))
+        named = type(name) is str
+        if type(source) is not str or type(key) is not str or len(member) != _REF_MEMBERS + named:
             raise BodyInvalid(f"keys.{index} has source, key and at most key_name, each a text")
-        if len(member) == _REF_MEMBERS:
-            ref: AnyRef = RecordRef(source, key)
-        elif len(member) == _REF_MEMBERS + 1 and type(name := member.get("key_name")) is str:
-            ref = AlternateRef(source, name, key)
-        else:
-            raise BodyInvalid(f"keys.{index} has source, key and at most key_name, each a text")
-        refs.append(ref)
         sources.append(source)
         keys.append(key)
-    return refs, sources, keys
+        names.append(name)
+    return sources, keys, names
 
 
-def _refs_of_arrow(body: bytes) -> tuple[list[AnyRef], list[str], list[str]]:
+def _read_arrow(body: bytes, times: tuple[Instant | None, Instant | None]) -> _Asked:
     columns = read_columns(body, required=("source", "key"), optional=("key_name",))
-    sources, keys = [str(text) for text in columns["source"]], [str(text) for text in columns["key"]]
-    names = columns.get("key_name") or [None] * len(keys)
-    refs: list[AnyRef] = [
-        RecordRef(source, key) if name is None else AlternateRef(source, name, key)
-        for source, key, name in zip(sources, keys, names, strict=True)
-    ]
-    return refs, sources, keys
+    sources, keys = ([text for text in columns[name] if text is not None] for name in ("source", "key"))
+    names = columns.get("key_name")
+    return _Asked(sources, keys, names, times)
 
 
 def _times_of_query(request: Request) -> tuple[Instant | None, Instant | None]:

@@ -1,14 +1,13 @@
-"""Read the current CID of a few keys as fast as the driver can, from an asyncio program.
+"""Read the current CID of one key as fast as the driver can, from an asyncio program.
 
 Invariant: an answer shows every commit that had returned when it was asked for (autocommit reads, no cache).
 asyncpg on PostgreSQL, because SQLAlchemy's async engine gave a quarter of its rate for one-key reads
 (`docs/decisions/0005-hot-paths-use-the-driver.md`); SQLite is read in the calling thread, which costs less than a hop.
-Elsewhere: everything else that is read (`identity.look_up`).
+Elsewhere: many keys (`identity.store_sql.column_reader`), everything else that is read (`identity.look_up`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 import asyncpg
@@ -23,16 +22,13 @@ __all__ = ["KeyReader", "PostgresKeyReader", "SqliteKeyReader", "make_key_reader
 
 _CONNECTIONS_MAX: Final = 8
 _ONE: Final = "SELECT cid, status FROM record WHERE source = $1 AND key = $2"
-_MANY: Final = (
-    "SELECT r.cid, r.status FROM unnest($1::text[], $2::text[]) WITH ORDINALITY k(source, key, place) "
-    "LEFT JOIN record r ON r.source = k.source AND r.key = k.key ORDER BY k.place"
-)
+_ONE_SQLITE: Final = "SELECT cid, status FROM record WHERE source = ? AND key = ?"
 _UNKNOWN: Final = (None, KeyStatus.UNKNOWN)
 _STATUS: Final = {status.value: status for status in KeyStatus}
 
 
 class KeyReader(Protocol):
-    """Reads the current CID and status of keys."""
+    """Reads the current CID and status of a key."""
 
     async def start(self) -> None:
         """Open connections."""
@@ -40,8 +36,8 @@ class KeyReader(Protocol):
     async def close(self) -> None:
         """Close them."""
 
-    async def find_current(self, refs: Sequence[RecordRef]) -> list[tuple[Cid | None, KeyStatus]]:
-        """Return (CID, status) of each record, in order; (None, unknown) for one never stated.
+    async def find_current(self, ref: RecordRef) -> tuple[Cid | None, KeyStatus]:
+        """Return CID and status of the record; None and unknown for one never stated.
 
         Raises:
             StoreUnreachable: the store does not answer.
@@ -70,22 +66,18 @@ class PostgresKeyReader:
         if self._pool is not None:
             await self._pool.close()
 
-    async def find_current(self, refs: Sequence[RecordRef]) -> list[tuple[Cid | None, KeyStatus]]:
+    async def find_current(self, ref: RecordRef) -> tuple[Cid | None, KeyStatus]:
         """See `KeyReader.find_current`."""
         assert self._pool is not None
         try:
-            if len(refs) == 1:
-                row = await self._pool.fetchrow(_ONE, refs[0].source, refs[0].key)
-                return [_UNKNOWN if row is None else (row[0], _STATUS[row[1]])]
-            sources, keys = [ref.source for ref in refs], [ref.key for ref in refs]
-            rows = await self._pool.fetch(_MANY, sources, keys)
+            row = await self._pool.fetchrow(_ONE, ref.source, ref.key)
         except asyncpg.UndefinedTableError as exc:
             raise StoreMigrating("The store's tables do not fit this program; run `sameas migrate`.") from exc
         except (asyncpg.LockNotAvailableError, TimeoutError) as exc:
             raise StoreBusy("The store did not answer in time; try again.") from exc
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as exc:
             raise StoreUnreachable("The store does not answer; try again.") from exc
-        return [_UNKNOWN if row[1] is None else (row[0], _STATUS[row[1]]) for row in rows]
+        return _UNKNOWN if row is None else (row[0], _STATUS[row[1]])
 
 
 class SqliteKeyReader:
@@ -108,23 +100,11 @@ class SqliteKeyReader:
         if self._connection is not None:
             self._connection.close()
 
-    async def find_current(self, refs: Sequence[RecordRef]) -> list[tuple[Cid | None, KeyStatus]]:
+    async def find_current(self, ref: RecordRef) -> tuple[Cid | None, KeyStatus]:
         """See `KeyReader.find_current`."""
-        execute = self._connection.execute
-        found: list[tuple[Cid | None, KeyStatus]] = []
         with translating():
-            if len(refs) > 1:
-                execute("BEGIN")
-            try:
-                for ref in refs:
-                    row = execute(
-                        "SELECT cid, status FROM record WHERE source = ? AND key = ?", ref
-                    ).fetchone()
-                    found.append(_UNKNOWN if row is None else (row[0], _STATUS[row[1]]))
-            finally:
-                if len(refs) > 1:
-                    execute("ROLLBACK")
-        return found
+            row = self._connection.execute(_ONE_SQLITE, ref).fetchone()
+        return _UNKNOWN if row is None else (row[0], _STATUS[row[1]])
 
 
 def make_key_reader(url: URL) -> KeyReader:

@@ -40,13 +40,39 @@ def test_a_key_that_was_never_stated_is_unknown(identity: Identity, key: str) ->
     assert identity.look_up([RecordRef("crm", key), RecordRef("nowhere", "1")]).rows == [UNKNOWN, UNKNOWN]
 
 
-def test_a_key_that_no_store_can_hold_is_unknown_and_the_others_are_answered(identity: Identity) -> None:
-    [answer] = tell(identity, stated("1", email=("ann",)))
+@pytest.mark.parametrize("text", ["a\x00b", "\x00", "\n", "1\n", "\n1\n1", "1,1", '"1"', "\\n"])
+def test_a_key_that_no_store_can_hold_is_unknown_and_the_others_are_answered(
+    identity: Identity, text: str
+) -> None:
+    [answer] = tell(identity, stated("1", email=("ann",), alternate_keys={"old": "77"}))
+    asked: list[RecordRef | AlternateRef] = [
+        RecordRef("crm", text),
+        RecordRef(text, "1"),
+        AlternateRef("crm", "old", text),
+        AlternateRef("crm", text, "77"),
+        AlternateRef("crm", text, "1"),
+        AlternateRef(text, "old", "77"),
+    ]
 
-    plain = identity.look_up([RecordRef("crm", "a\x00b"), ONE]).rows
-    alternate = identity.look_up([AlternateRef("crm", "old", "\x00"), ONE]).rows
+    for ref in asked:
+        assert identity.look_up([ref]).rows == [UNKNOWN]
+    assert identity.look_up([*asked, ONE]).rows == [*[UNKNOWN] * len(asked), (answer.cid, "live")]
 
-    assert plain == alternate == [UNKNOWN, (answer.cid, "live")]
+
+def test_empty_texts_name_nothing_however_many_are_asked_for(identity: Identity) -> None:
+    tell(identity, stated("1", email=("ann",), alternate_keys={"old": "77"}))
+    asked: list[RecordRef | AlternateRef] = [
+        RecordRef("", ""),
+        RecordRef("crm", ""),
+        RecordRef("", "1"),
+        AlternateRef("crm", "", "1"),
+        AlternateRef("crm", "", "77"),
+        AlternateRef("", "", ""),
+    ]
+
+    assert [identity.look_up([ref] * count).rows for ref in asked for count in (1, 2)] == [
+        [UNKNOWN] * count for _ in asked for count in (1, 2)
+    ]
 
 
 def test_keys_are_compared_as_bytes_and_not_by_the_rules_of_a_language(identity: Identity) -> None:
@@ -73,6 +99,27 @@ def test_an_alternate_key_leads_to_the_record_that_stated_it(identity: Identity)
     ).rows
 
     assert rows == [(answer.cid, "live"), UNKNOWN, UNKNOWN]
+
+
+def test_both_kinds_of_keys_are_answered_together_now_and_as_of_a_time(identity: Identity) -> None:
+    first, second = tell(
+        identity,
+        stated("1", email=("ann",), alternate_keys={"old": "77"}),
+        stated("2", email=("bob",), alternate_keys={"old": "78"}),
+    )
+    tell(identity, withdrawn("2"))
+    asked: list[RecordRef | AlternateRef] = [
+        AlternateRef("crm", "old", "77"),
+        TWO,
+        RecordRef("crm", "77"),
+        ONE,
+    ]
+
+    now = identity.look_up(asked).rows
+    then = identity.look_up(asked, known_at=first.known_at).rows
+
+    assert now == [(first.cid, "live"), (second.cid, "withdrawn"), UNKNOWN, (first.cid, "live")]
+    assert then == [(first.cid, "live"), (second.cid, "live"), UNKNOWN, (first.cid, "live")]
 
 
 def test_an_alternate_key_no_longer_stated_leads_nowhere(identity: Identity) -> None:
@@ -172,7 +219,7 @@ def test_cids_are_resolved_in_the_order_asked_for(identity: Identity) -> None:
     stays, goes = merged(identity)
     never = "018bcfe5-6805-7000-8000-00000000ffff"
 
-    resolved, _ = identity.resolve_cids([goes, never, stays, goes, "no cid", "\x00"])
+    resolved, _ = identity.resolve_cids([goes, never, stays, goes, "no cid", "\x00", f"{stays}\n{stays}"])
 
     assert [(one.cid, one.status, one.current) for one in resolved] == [
         (goes, CidStatus.MERGED, (stays,)),
@@ -181,6 +228,7 @@ def test_cids_are_resolved_in_the_order_asked_for(identity: Identity) -> None:
         (goes, CidStatus.MERGED, (stays,)),
         ("no cid", None, ()),
         ("\x00", None, ()),
+        (f"{stays}\n{stays}", None, ()),
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -43,8 +43,8 @@ class FakeKeyReader:
     async def close(self) -> None:
         return None
 
-    async def find_current(self, refs: Sequence[RecordRef]) -> list[tuple[Cid | None, KeyStatus]]:
-        return [(Cid(f"cid of {ref.key}"), KeyStatus.LIVE) for ref in refs]
+    async def find_current(self, ref: RecordRef) -> tuple[Cid | None, KeyStatus]:
+        return Cid(f"cid of {ref.key}"), KeyStatus.LIVE
 
 
 def run(directory: Path, scene: Callable[[ServiceDoors, FakeIdentity], Awaitable[None]]) -> None:

@@ -141,6 +141,23 @@ def test_many_keys_are_looked_up_in_order_as_json_and_arrow(service: ServedServi
     assert rows.schema.metadata[b"horizon"].endswith(b"Z")
 
 
+def test_answers_name_source_and_key_whatever_the_kind_of_key_and_its_members_order(
+    service: ServedService,
+) -> None:
+    made = put(service, "crm", "two-named", {"full_name": "Two Named"}, alternate_keys={"old": "o-1"})
+    expected = {"source": "crm", "cid": made["cid"], "status": "live"}
+    own, alternate = {"key": "two-named", "source": "crm"}, {"key_name": "old", "key": "o-1", "source": "crm"}
+
+    def ask(*keys: dict[str, str], **times: str) -> object:
+        return service.ask("POST", "/v1/lookup", json={"keys": keys, **times}).json()["cids"]
+
+    assert ask(own) == ask(own, known_at=made["known_at"]) == [expected | {"key": "two-named"}]
+    assert ask(alternate, own) == [expected | {"key": "o-1"}, expected | {"key": "two-named"}]
+    assert ask(own | {"key_name": ""}) == [
+        {"source": "crm", "key": "two-named", "cid": None, "status": "unknown"}
+    ]
+
+
 def test_cids_are_followed_in_bulk(service: ServedService) -> None:
     one = put(service, "crm", "f1", {"full_name": "Follow Meier", "birth_date": "1971-01-02"})["cid"]
     two = put(service, "crm", "f2", {"full_name": "Unlike Huber", "birth_date": "1950-07-08"})["cid"]
@@ -404,6 +421,28 @@ def test_a_million_lines_sent_before_any_answer_is_read_need_constant_memory(ser
         ),
         ("POST", "/v1/lookup", {"json": {"keys": [{"source": "crm"}]}}, 422, "body_invalid"),
         ("POST", "/v1/lookup", {"json": {"keys": [{"source": "crm", "key": 1}]}}, 422, "body_invalid"),
+        ("POST", "/v1/lookup", {"json": {"keys": [{"source": "crm", "other": "1"}]}}, 422, "body_invalid"),
+        (
+            "POST",
+            "/v1/lookup",
+            {"json": {"keys": ["crm/1", {"source": "crm", "key": "1"}]}},
+            422,
+            "body_invalid",
+        ),
+        (
+            "POST",
+            "/v1/lookup",
+            {"json": {"keys": [{"source": "crm", "key": "1", "key_name": None}]}},
+            422,
+            "body_invalid",
+        ),
+        (
+            "POST",
+            "/v1/lookup",
+            {"json": {"keys": [{"source": "crm", "key": "1", "other": "old"}]}},
+            422,
+            "body_invalid",
+        ),
         (
             "POST",
             "/v1/lookup",

@@ -7,7 +7,8 @@ import pytest
 
 from identity.api.arrow import ROWS_MAX, looked_up_stream, read_columns, resolved_stream
 from identity.api.errors import BodyInvalid, BodyMalformed, BodyTooLarge
-from identity.model import Cid, CidStatus, KeyStatus
+from identity.look_up import LookUpAnswer
+from identity.model import Cid, CidStatus
 
 
 def stream_of(**columns: object) -> bytes:
@@ -55,7 +56,7 @@ def test_too_many_rows_are_refused() -> None:
 
 def test_answers_say_what_the_json_answers_say() -> None:
     looked_up = looked_up_stream(
-        ["a", "b"], ["1", "2"], [(Cid("c"), KeyStatus.LIVE), (None, KeyStatus.UNKNOWN)], horizon=0
+        ["a", "b"], ["1", "2"], LookUpAnswer([Cid("c"), None], ["live", "unknown"], horizon=0)
     )
     resolved = resolved_stream([("c", CidStatus.SPLIT, (Cid("d"), Cid("e"))), ("x", None, ())], 0)
 
