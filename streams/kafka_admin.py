@@ -74,9 +74,9 @@ def apply_topics(
         KafkaOptionRefused: librdkafka does not know an option.
     """
     said: list[str] = []
-    admin = build_client(
-        AdminClient, {**admin_config(address), "error_cb": lambda error: said.append(error.str())}
-    )
+    # What goes wrong is told once, by the error raised; the log would repeat it at every attempt.
+    told = {"log_level": 0, "error_cb": lambda error: said.append(error.str())}
+    admin = build_client(AdminClient, {**admin_config(address), **told})
     ask = _Asking(admin, address.bootstrap, said)
     there = ask.now(lambda: admin.list_topics(timeout=ANSWER_S_MAX)).topics
     missing = [plan for plan in plans if plan.name not in there]
