@@ -8,7 +8,7 @@ Elsewhere: the HTTP status of each category (`service.problems`); all codes in `
         + FileRefused                  nothing of the file was read into the store
           - FileUnreadable, FormatUnknown, HeaderInvalid, ColumnMissing, MappingInvalid
         + RowRefused                   this row only; the rest of the file is kept
-          - RowMalformed, RowTooLarge, EncodingInvalid, KeyMissing
+          - RowMalformed, RowTooLarge, EncodingInvalid, EncodingUnclear, KeyMissing
         + RejectsUnwritable            the rejects file cannot be written
         + KafkaOptionRefused           a Kafka option is fixed, or librdkafka does not take it
         + KafkaUnreachable             no Kafka broker answers
@@ -22,6 +22,7 @@ from matching.errors import Category, SameasError
 __all__ = [
     "ColumnMissing",
     "EncodingInvalid",
+    "EncodingUnclear",
     "FileRefused",
     "FileUnreadable",
     "FormatUnknown",
@@ -105,6 +106,12 @@ class EncodingInvalid(RowRefused):
     """A row (or the header) holds bytes that are not UTF-8."""
 
     code = "encoding_invalid"
+
+
+class EncodingUnclear(RowRefused):
+    """A number may be a day, a year or a timestamp, and nothing says which; names the column only."""
+
+    code = "encoding_unclear"
 
 
 class KeyMissing(RowRefused):

@@ -54,6 +54,7 @@ __all__ = [
     "Row",
     "RowMapping",
     "canonical_mapping",
+    "compile_key",
     "compile_mapping",
     "map_rows",
     "parse_map_options",
@@ -213,9 +214,9 @@ def compile_mapping(
     stated_of = compile_attributes(
         {target: spec for target, spec in entries.items() if target not in CONTROLS}, frozenset(columns or ())
     )
-    read_key = _compile_key(key)
+    read_key = compile_key(key)
     control = {name: _compile_single(name, entries[name]) for name in CONTROLS if name in entries}
-    alternates = tuple((name, _compile_key(path)) for name, path in (alternate_keys or {}).items())
+    alternates = tuple((name, compile_key(path)) for name, path in (alternate_keys or {}).items())
     effective_at, version = control.get("effective_at"), control.get("version")
     same_as, withdrawn = control.get("same_as"), control.get("withdrawn")
 
@@ -247,6 +248,32 @@ def compile_mapping(
     return RowMapping(read, tuple(required))
 
 
+def compile_key(spec: PathSpec) -> Callable[[Row], str | None]:
+    """Return the function from a row to its key, None where it has none.
+
+    Args:
+        spec: the path of the key, or a list of paths: the key is then the JSON array of its parts.
+    Raises:
+        MappingInvalid: a path is empty.
+    """
+    getters = compile_paths("the key", spec)
+    if isinstance(spec, str):
+        get = getters[0]
+
+        def read_one(row: Row) -> str | None:
+            value = get(row)
+            return (value or None) if type(value) is str else _key_text(value)
+
+        return read_one
+
+    def read_parts(row: Row) -> str | None:
+        # Parts are texts, so that a number read from Parquet and from CSV make the same key.
+        parts = [_key_text(get(row)) for get in getters]
+        return None if None in parts else orjson.dumps(parts).decode()
+
+    return read_parts
+
+
 def map_rows(
     rows: Iterable[tuple[int, Row | SameasError]], mapping: RowMapping
 ) -> Iterator[tuple[int, MappedRow | SameasError]]:
@@ -268,25 +295,6 @@ def _compile_single(target: str, spec: PathSpec) -> Getter:
     if len(getters) != 1:
         raise MappingInvalid(f"{target} is read from one path, not from several.")
     return getters[0]
-
-
-def _compile_key(spec: PathSpec) -> Callable[[Row], str | None]:
-    getters = compile_paths("the key", spec)
-    if isinstance(spec, str):
-        get = getters[0]
-
-        def read_one(row: Row) -> str | None:
-            value = get(row)
-            return (value or None) if type(value) is str else _key_text(value)
-
-        return read_one
-
-    def read_parts(row: Row) -> str | None:
-        # Parts are texts, so that a number read from Parquet and from CSV make the same key.
-        parts = [_key_text(get(row)) for get in getters]
-        return None if None in parts else orjson.dumps(parts).decode()
-
-    return read_parts
 
 
 def _key_text(value: object) -> str | None:
