@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from identity.admit import Admission
-from identity.census import Census
+from identity.census import Census, KeyRules
 from identity.change import BeginAnew, Change, PartedGroup, Seeds
 from identity.contract import SourceContract
 from identity.model import RecordRef
@@ -50,6 +50,7 @@ class Attempt:
         *,
         preparer: Preparer,
         partitioner: Partitioner,
+        key_rules: KeyRules,
         contracts: Mapping[str, SourceContract],
         is_exclusive: bool,
         extra_components: set[int],
@@ -60,7 +61,7 @@ class Attempt:
         self.partitioner = partitioner
         self.seeds = seeds
         self.changes: list[Change] = []
-        self.census = Census(tx, preparer=preparer, partitioner=partitioner)
+        self.census = Census(tx, preparer=preparer, partitioner=partitioner, key_rules=key_rules)
         self.ties = Ties(tx, preparer.hasher, changes=self.changes, seeds=seeds)
         self.counters: Counter[str] = self.census.counters
         self.contracts_in_force: Mapping[str, tuple[int, bool]] = {}

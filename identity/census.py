@@ -3,6 +3,8 @@
 Invariant: a key is usable while at most `holders_max` distinct profiles of current records hold it. What
 is counted for the keys of the batch is counted under their locks; other keys are read as they stand,
 and who lets one of those cross the limit has to lock the components of all its holders.
+What keys that too many hold skipped is counted by blocking rule: how often a record that came in held such a
+key. The value behind a key stays here.
 Elsewhere: the keys of a profile (`matching.block`), weights (`identity.region`).
 """
 
@@ -10,19 +12,45 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from typing import Final
 
 from identity.change import BeginAnew, Change, Seeds
 from identity.prepare import Preparer
 from identity.region import PairScores, Partitioner, ProfileLink, pair_of
 from identity.store import SourcedProfile, WriteTransaction
+from matching.block import KeyRevealer
+from matching.model import Profile
 
-__all__ = ["Census"]
+__all__ = ["Census", "KeyRules"]
+
+_RULES_MAX: Final = 100_000
+
+
+class KeyRules:
+    """The blocking rule of keys that too many hold; remembered, since the same few come again and again."""
+
+    def __init__(self, reveal: KeyRevealer) -> None:
+        self._reveal = reveal
+        self._rules: dict[int, str] = {}
+
+    def recall(self, key: int) -> str | None:
+        """Return the rule of a key, if it was asked for before."""
+        return self._rules.get(key)
+
+    def find(self, key: int, holder: Profile) -> str:
+        """Return the rule that gave this key of a profile."""
+        if len(self._rules) >= _RULES_MAX:
+            self._rules.clear()
+        rule = self._rules[key] = self._reveal(holder)[key][0]
+        return rule
 
 
 class Census:
     """The profiles and blocking keys of one transaction."""
 
-    def __init__(self, tx: WriteTransaction, *, preparer: Preparer, partitioner: Partitioner) -> None:
+    def __init__(
+        self, tx: WriteTransaction, *, preparer: Preparer, partitioner: Partitioner, key_rules: KeyRules
+    ) -> None:
         self.profiles: dict[int, SourcedProfile] = {}
         self.hashes: dict[int, tuple[int, ...]] = {}
         self.fresh: set[int] = set()  # profiles that the batch brings
@@ -30,9 +58,11 @@ class Census:
         self.crossed: set[int] = set()  # stored profiles that hold a key that crossed the limit
         self.crossings: list[set[int]] = []  # the same, key by key
         self.counters: Counter[str] = Counter()
+        self.keys_unusable: Counter[str] = Counter()  # by blocking rule
         self.scores: PairScores = partitioner.open_scores(self.profiles, fresh=self.fresh)
         self._tx = tx
         self._blocker = preparer.blocker
+        self._key_rules = key_rules
         self._link_min = partitioner.link_min
         self._holders_max = partitioner.model.holders_max
         self._read: dict[int, list[int]] = {}  # holders read under the locks, up to `_read_limit` of each key
@@ -93,7 +123,9 @@ class Census:
         self.crossed = set().union(*self.crossings)
         self.counters["keys"] += len(keys)
         self.counters["keys_crossed"] += len(crossed)
-        self.counters["keys_unusable"] += sum(len(holders) > limit for holders in after.values())
+        unusable = {key for key, holders in after.items() if len(holders) > limit}
+        if unusable:
+            self._count_unusable(moving, unusable)
 
     def link(self, moving: Sequence[Change]) -> list[ProfileLink]:
         """Score every moving profile against its candidates; return the links."""
@@ -143,6 +175,18 @@ class Census:
         found = {other for key in keys[pid] if key in usable for other in self._after[key]}
         self.read_profiles(found)
         return found
+
+    def _count_unusable(self, moving: Sequence[Change], unusable: Collection[int]) -> None:
+        """Count by rule the keys of the moving records that are not usable."""
+        for change in moving:
+            if change.pid is not None:
+                for key in self.keys_of(change.pid):
+                    if key in unusable:
+                        rule = self._key_rules.recall(key)
+                        if rule is None:
+                            _, profile = self.read_profiles([change.pid])[change.pid]
+                            rule = self._key_rules.find(key, profile)
+                        self.keys_unusable[rule] += 1
 
     def _find_vanished(self, moving: Sequence[Change]) -> set[int]:
         leaving = Counter(change.row.pid for change in moving if change.row is not None and change.row.pid)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from identity.attempt import Attempt
+from identity.census import KeyRules
 from identity.change import BeginAnew, Seeds
 from identity.contract import SourceContract
 from identity.effects import Effects
@@ -22,7 +23,7 @@ from identity.prepare import PreparedCommand, Preparer
 from identity.region import Partitioner
 from identity.store import Row
 from identity.store_sql.faults import LockTableFull, TransactionConflict
-from matching.block import compile_blocker
+from matching.block import compile_blocker, compile_revealer
 from matching.errors import SameasError
 from matching.score import compile_scorer
 
@@ -70,6 +71,8 @@ class Resolver:
         self.preparer = Preparer(blocker=compile_blocker(model, hash_key=hash_key), hasher=store.sealer)
         self.partitioner = Partitioner(model, compile_scorer(model, hash_key=hash_key))
         self.counters: Counter[str] = Counter()
+        self.keys_unusable: Counter[str] = Counter()  # by blocking rule: how often a record held such a key
+        self._key_rules = KeyRules(compile_revealer(model, hash_key=hash_key))
         self._store = store
         self._contracts = contracts
         self._clock = clock
@@ -215,6 +218,7 @@ class Resolver:
                     tx,
                     preparer=self.preparer,
                     partitioner=self.partitioner,
+                    key_rules=self._key_rules,
                     contracts=by_name,
                     is_exclusive=not self._store.is_postgres,
                     extra_components=extra_components,
@@ -239,6 +243,7 @@ class Resolver:
         except _Undo:
             return effects.without_new_cids(answers)
         self.counters.update(attempt.counters)
+        self.keys_unusable.update(attempt.census.keys_unusable)
         self.counters["records"] += len(prepared)
         return answers
 

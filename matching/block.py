@@ -29,13 +29,16 @@ from typing import Final
 from matching.model import LIST_COLUMNS, Profile, column_position
 from matching.scoring_model import BlockingPart, BlockingRule, ScoringModel
 
-__all__ = ["KEYS_MAX", "Blocker", "blocking_values", "compile_blocker"]
+__all__ = ["KEYS_MAX", "Blocker", "KeyRevealer", "blocking_values", "compile_blocker", "compile_revealer"]
 
 KEYS_MAX: Final = 32
 _ELEMENTS_MAX: Final = 12
 
 Blocker = Callable[[Profile], tuple[int, ...]]
 """Gives the blocking keys of a profile: signed 64-bit, sorted, unique, at most `KEYS_MAX`."""
+
+KeyRevealer = Callable[[Profile], dict[int, tuple[str, str]]]
+"""Gives the (rule, value) behind each blocking key of a profile; the values are personal data."""
 
 _Take = Callable[[Profile], list[str]]
 
@@ -47,12 +50,7 @@ def compile_blocker(model: ScoringModel, *, hash_key: bytes) -> Blocker:
         hash_key: the installation's secret, 16 to 64 bytes; other keys give other hashes.
     """
     rules = _compile_rules(model)
-    keyed = blake2b(digest_size=8, key=hash_key)
-
-    def hash_value(name: str, value: str) -> int:
-        state = keyed.copy()
-        state.update(f"{name}\x1f{value}".encode())
-        return int.from_bytes(state.digest(), "big", signed=True)
+    hash_value = _compile_hash(hash_key)
 
     def block(profile: Profile) -> tuple[int, ...]:
         return tuple(sorted({hash_value(name, value) for name, value in _iter_values(rules, profile)}))
@@ -60,9 +58,34 @@ def compile_blocker(model: ScoringModel, *, hash_key: bytes) -> Blocker:
     return block
 
 
+def compile_revealer(model: ScoringModel, *, hash_key: bytes) -> KeyRevealer:
+    """Return the function that tells what stands behind the blocking keys of a profile.
+
+    A key cannot be turned back; who holds it can be asked again what it was made of.
+    """
+    rules = _compile_rules(model)
+    hash_value = _compile_hash(hash_key)
+
+    def reveal(profile: Profile) -> dict[int, tuple[str, str]]:
+        return {hash_value(*named): named for named in _iter_values(rules, profile)}
+
+    return reveal
+
+
 def blocking_values(model: ScoringModel, profile: Profile) -> list[tuple[str, str]]:
     """Return (rule, value) behind each blocking key; personal data, for explanations and tests only."""
     return _iter_values(_compile_rules(model), profile)
+
+
+def _compile_hash(hash_key: bytes) -> Callable[[str, str], int]:
+    keyed = blake2b(digest_size=8, key=hash_key)
+
+    def hash_value(name: str, value: str) -> int:
+        state = keyed.copy()
+        state.update(f"{name}\x1f{value}".encode())
+        return int.from_bytes(state.digest(), "big", signed=True)
+
+    return hash_value
 
 
 @lru_cache(maxsize=8)

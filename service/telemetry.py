@@ -101,17 +101,25 @@ class Metrics:
         )
         self._work = Counter(
             "sameas_resolve_total",
-            "What resolving has met: records, keys, keys held by too many, candidates, members of components",
+            "What resolving has met: records, keys, candidates, members of components",
             ("what",),
+            registry=self.registry,
+        )
+        self._keys_unusable = Counter(
+            "sameas_keys_unusable_total",
+            "How often a record held a blocking key that too many hold, by blocking rule",
+            ("rule",),
             registry=self.registry,
         )
         self._request_children: dict[tuple[str, str, int], Counter] = {}
         self._second_children: dict[str, Histogram] = {}
 
-    def count_work(self, counts: Mapping[str, int]) -> None:
-        """Count what a resolver process met."""
-        for what, count in counts.items():
+    def count_work(self, counts: Mapping[str, Mapping[str, int]]) -> None:
+        """Count what a resolver process met (`service.resolvers.work.Worker.take_counts`)."""
+        for what, count in counts["work"].items():
             self._work.labels(what).inc(count)
+        for rule, count in counts["keys_unusable"].items():
+            self._keys_unusable.labels(rule).inc(count)
 
     def count_request(self, method: str, note: RequestNote, seconds: float) -> None:
         """Count one answered request."""

@@ -44,7 +44,6 @@ ROOMS_TESTED_ELSEWHERE: dict[str, str] = {
         (
             "identity/admit",
             "identity/attempt",
-            "identity/census",
             "identity/change",
             "identity/effects",
             "identity/flush",

@@ -33,7 +33,7 @@ class ResolverPool:
         coalesce_ms: int = 0,
         program: tuple[str, ...] = ("-m", "service.resolvers.child"),
         count_restart: Callable[[], object] = lambda: None,
-        count_work: Callable[[Mapping[str, int]], object] = lambda _counts: None,
+        count_work: Callable[[Mapping[str, Mapping[str, int]]], object] = lambda _counts: None,
     ) -> None:
         self._waiting_max = waiting_records_max
         self._processes = [

@@ -64,7 +64,7 @@ class ResolverProcess:
         coalesce_ms: int = 0,
         program: tuple[str, ...] = ("-m", "service.resolvers.child"),
         count_restart: Callable[[], object] = lambda: None,
-        count_work: Callable[[Mapping[str, int]], object] = lambda _counts: None,
+        count_work: Callable[[Mapping[str, Mapping[str, int]]], object] = lambda _counts: None,
     ) -> None:
         self._settings = settings
         self._batch = batch_records_max

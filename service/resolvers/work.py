@@ -63,11 +63,15 @@ class Worker:
         self._contracts: dict[str, SourceContract] = {}
         self._pending: list[_Job] = []
 
-    def take_counts(self) -> dict[str, int]:
-        """Return what was counted while resolving since the last call: records, keys, candidates and the like."""
-        counters = self._identity.resolver.counters
-        counts = dict(counters)
-        counters.clear()
+    def take_counts(self) -> dict[str, dict[str, int]]:
+        """Return what was counted while resolving since the last call.
+
+        `work`: records, keys, candidates and the like; `keys_unusable`: by blocking rule.
+        """
+        resolver = self._identity.resolver
+        counts = {"work": dict(resolver.counters), "keys_unusable": dict(resolver.keys_unusable)}
+        resolver.counters.clear()
+        resolver.keys_unusable.clear()
         return counts
 
     def execute(self, heads: Sequence[dict[str, Any]], bodies: Sequence[bytes]) -> list[JobAnswer]:

@@ -8,7 +8,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matching.block import KEYS_MAX, blocking_values, compile_blocker
+from matching.block import KEYS_MAX, blocking_values, compile_blocker, compile_revealer
 from matching.scoring_model import default_scoring_model, load_scoring_model
 from tests.matching.profiles import make_profile, make_random_profile
 
@@ -24,6 +24,16 @@ def test_keys_are_sorted_unique_signed_and_at_most_thirty_two(seed: int) -> None
     assert list(keys) == sorted(set(keys))
     assert len(keys) <= KEYS_MAX
     assert all(-(2**63) <= key < 2**63 for key in keys)
+
+
+@given(st.integers(min_value=0, max_value=10**6))
+def test_what_stands_behind_each_key_of_a_profile_is_told_by_the_profile_alone(seed: int) -> None:
+    model, profile = default_scoring_model(), make_random_profile(random.Random(seed))
+
+    revealed = compile_revealer(model, hash_key=HASH_KEY)(profile)
+
+    assert tuple(sorted(revealed)) == compile_blocker(model, hash_key=HASH_KEY)(profile)
+    assert set(revealed.values()) == set(blocking_values(model, profile))
 
 
 def test_another_secret_gives_other_keys_and_the_same_secret_the_same() -> None:

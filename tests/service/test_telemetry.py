@@ -17,6 +17,18 @@ def test_a_field_that_is_not_listed_is_a_fault_of_the_code() -> None:
     assert "email" not in FIELDS
 
 
+def test_what_resolver_processes_met_adds_up_by_name_and_by_rule() -> None:
+    metrics = Metrics()
+
+    metrics.count_work({"work": {"records": 2}, "keys_unusable": {"email": 3}})
+    metrics.count_work({"work": {"records": 1}, "keys_unusable": {"email": 1, "phone": 1}})
+
+    shown = generate_latest(metrics.registry).decode()
+    assert 'sameas_resolve_total{what="records"} 3.0' in shown
+    assert 'sameas_keys_unusable_total{rule="email"} 4.0' in shown
+    assert 'sameas_keys_unusable_total{rule="phone"} 1.0' in shown
+
+
 def test_methods_of_unrouted_requests_make_no_series() -> None:
     metrics = Metrics()
 
