@@ -17,7 +17,7 @@ from identity.census import KeyRules
 from identity.change import BeginAnew, Seeds
 from identity.contract import SourceContract
 from identity.effects import Effects
-from identity.errors import SourceRetired, SourceUnknown, StoreBusy
+from identity.errors import InvariantBroken, SourceRetired, SourceUnknown, StoreBusy
 from identity.model import Cid, Instant, RecordAnswer, RecordCommand, RecordRef
 from identity.prepare import PreparedCommand, Preparer
 from identity.region import Partitioner
@@ -33,13 +33,15 @@ if TYPE_CHECKING:
     from identity.store_sql.transaction import SqlTransaction
     from matching.scoring_model import ScoringModel
 
-__all__ = ["BATCH_RECORDS_MAX", "Resolver"]
+__all__ = ["BATCH_RECORDS_MAX", "Keep", "Resolver"]
 
 BATCH_RECORDS_MAX: Final = 500
 """Most records of one transaction: their blocking keys stay under a quarter of PostgreSQL's lock table."""
 _ATTEMPTS_MAX: Final = 50
 _NO_SEEDS: Final = Seeds()
 _Check = Callable[["list[RecordAnswer | SameasError]", Attempt, "SqlTransaction"], None]
+Keep = Callable[["SqlTransaction", "list[RecordAnswer | SameasError]"], None]
+"""Writes something into the transaction that gave these answers; what it raises undoes all of it."""
 
 
 class _Undo(Exception):
@@ -92,6 +94,24 @@ class Resolver:
         for run in _split_runs(commands):
             answers.extend(self._resolve_run(run, dry_run=dry_run))
         return answers
+
+    def resolve_together(
+        self, commands: Sequence[RecordCommand], keep: Keep
+    ) -> list[RecordAnswer | SameasError]:
+        """Resolve commands in one transaction with what `keep` writes: both are stored, or neither.
+
+        Args:
+            commands: at most `BATCH_RECORDS_MAX`, no two about one record; may be none.
+            keep: called before the commit with one answer or error for each; again when the transaction is
+                run again.
+
+        Raises:
+            LockTableFull: nothing was stored; send fewer commands.
+            StoreBusy, StoreUnreachable, StoreFull, StoreMigrating: nothing was stored.
+        """
+        if len(commands) > BATCH_RECORDS_MAX or len({command.ref for command in commands}) < len(commands):
+            raise InvariantBroken("Commands of one transaction are too many, or two are about one record.")
+        return self._resolve_run(commands, dry_run=False, keep=keep)
 
     def settle(self, commands: Sequence[PreparedCommand], seeds: Seeds) -> list[RecordAnswer | SameasError]:
         """Resolve prepared commands together with what has to be looked at again.
@@ -156,17 +176,27 @@ class Resolver:
         return None
 
     def _resolve_run(
-        self, commands: Sequence[RecordCommand], *, dry_run: bool, check: _Check | None = None
+        self,
+        commands: Sequence[RecordCommand],
+        *,
+        dry_run: bool,
+        check: _Check | None = None,
+        keep: Keep | None = None,
     ) -> list[RecordAnswer | SameasError]:
         for _ in range(_ATTEMPTS_MAX):
             prepared = self.prepare(commands)
             good = [one for one in prepared if isinstance(one, PreparedCommand)]
+            if keep is not None:
+                check = _keep_with_refused(keep, prepared)
             try:
                 found = self._transact(good, _NO_SEEDS, dry_run=dry_run, check=check) if good else []
             except _ContractsMoved:
                 continue
-            answers = iter(found)
-            return [next(answers) if isinstance(one, PreparedCommand) else one for one in prepared]
+            answers = _merge(prepared, found)
+            if keep is not None and not good:
+                with self._store.write() as tx:
+                    keep(tx, answers)
+            return answers
         raise StoreBusy("The contracts of the sources changed each time; try again.")
 
     def _transact(
@@ -186,7 +216,7 @@ class Resolver:
             except (BeginAnew, TransactionConflict):
                 self.counters["begun_anew"] += 1
             except LockTableFull:
-                if len(prepared) < 2 or seeds is not _NO_SEEDS:
+                if len(prepared) < 2 or seeds is not _NO_SEEDS or check is not None:
                     raise
                 half = len(prepared) // 2
                 first = self._transact(prepared[:half], seeds, dry_run=dry_run, check=check)
@@ -246,6 +276,18 @@ class Resolver:
         self.keys_unusable.update(attempt.census.keys_unusable)
         self.counters["records"] += len(prepared)
         return answers
+
+
+def _merge(
+    prepared: Sequence[PreparedCommand | SameasError], found: Sequence[RecordAnswer | SameasError]
+) -> list[RecordAnswer | SameasError]:
+    """Return an answer for each command: what was found for the prepared ones, in the places of the others their error."""
+    answers = iter(found)
+    return [next(answers) if isinstance(one, PreparedCommand) else one for one in prepared]
+
+
+def _keep_with_refused(keep: Keep, prepared: Sequence[PreparedCommand | SameasError]) -> _Check:
+    return lambda found, _attempt, tx: keep(tx, _merge(prepared, found))
 
 
 def _split_runs(commands: Sequence[RecordCommand]) -> Iterator[Sequence[RecordCommand]]:

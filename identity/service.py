@@ -32,7 +32,7 @@ from identity.model import (
     Verdict,
 )
 from identity.new_customer import NewCustomers
-from identity.resolve import Resolver
+from identity.resolve import Keep, Resolver
 from identity.scoring_models import read_active_model
 from identity.search import SearchHit, search_customers
 from identity.settling import Settler
@@ -131,6 +131,12 @@ class Identity:
     ) -> list[RecordAnswer | SameasError]:
         """Resolve commands; one answer or error each, in order; committed on return."""
         return self.resolver.resolve(commands, dry_run=dry_run)
+
+    def resolve_together(
+        self, commands: Sequence[RecordCommand], keep: Keep
+    ) -> list[RecordAnswer | SameasError]:
+        """Resolve commands in one transaction with what `keep` writes; see `Resolver.resolve_together`."""
+        return self.resolver.resolve_together(commands, keep)
 
     def create_customer(
         self, source: str, attributes: Mapping[str, object], *, idempotency_key: str, author: str

@@ -6,8 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 
-from identity.errors import JudgementConflict, RecordUnknown, SourceUnknown, StoreBusy, VersionConflict
+from identity.errors import (
+    InvariantBroken,
+    JudgementConflict,
+    RecordUnknown,
+    SourceUnknown,
+    StoreBusy,
+    VersionConflict,
+)
 from identity.model import (
     Cause,
     CauseKind,
@@ -24,6 +32,9 @@ from identity.resolve import BATCH_RECORDS_MAX
 from identity.service import Identity
 from identity.store_sql.faults import LockTableFull
 from identity.store_sql.opening import SqlStore
+from identity.store_sql.tables import store_fact
+from identity.store_sql.transaction import SqlTransaction
+from matching.errors import SameasError
 from tests.identity.stores import Place, find_cid, stated, tell, withdrawn
 from tests.promises.world import BEGIN, Clock
 
@@ -338,3 +349,49 @@ def test_writers_at_the_same_time_make_one_customer_of_one(place: Place) -> None
         list(pool.map(lambda n: tell(identities[n], stated(str(n), email=("ann",), place=str(n))), range(4)))
 
     assert len({find_cid(identities[0], str(number)) for number in range(4)}) == 1
+
+
+# ------------------------------------------------------------------------------ together with something else
+
+
+def test_what_is_kept_together_is_stored_with_the_answers_or_not_at_all(identity: Identity) -> None:
+    told: list[object] = []
+
+    def keep(tx: SqlTransaction, answers: list[RecordAnswer | SameasError]) -> None:
+        told[:] = answers
+        tx.insert_rows("store_fact", [("kept", str(len(answers)))])
+
+    def break_off(tx: SqlTransaction, answers: list[RecordAnswer | SameasError]) -> None:
+        keep(tx, answers)
+        raise StoreBusy("broken off")
+
+    with pytest.raises(StoreBusy):
+        identity.resolve_together([stated("1", email=("ann",))], break_off)
+    assert find_cid(identity, ONE) == (None, KeyStatus.UNKNOWN)
+    answers = identity.resolve_together(
+        [stated("1", email=("ann",)), replace(stated("2"), ref=RecordRef("nowhere", "2"))], keep
+    )
+
+    assert told == answers
+    assert isinstance(answers[0], RecordAnswer)
+    assert isinstance(answers[1], SourceUnknown)
+    assert read_fact(identity, "kept") == "2"
+
+
+def test_something_can_be_kept_though_no_command_is_good(identity: Identity) -> None:
+    def keep(tx: SqlTransaction, answers: list[RecordAnswer | SameasError]) -> None:
+        tx.insert_rows("store_fact", [("kept", str(len(answers)))])
+
+    identity.resolve_together([replace(stated("2"), ref=RecordRef("nowhere", "2"))], keep)
+
+    assert read_fact(identity, "kept") == "1"
+
+
+def test_two_commands_about_one_record_are_not_one_transaction(identity: Identity) -> None:
+    with pytest.raises(InvariantBroken):
+        identity.resolve_together([stated("1"), stated("1", email=("ann",))], lambda _tx, _answers: None)
+
+
+def read_fact(identity: Identity, name: str) -> str | None:
+    with identity.store.read() as connection:
+        return connection.scalar(select(store_fact.c.value).where(store_fact.c.name == name))
