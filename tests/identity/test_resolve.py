@@ -367,7 +367,7 @@ def test_what_is_kept_together_is_stored_with_the_answers_or_not_at_all(identity
 
     with pytest.raises(StoreBusy):
         identity.resolve_together([stated("1", email=("ann",))], break_off)
-    assert find_cid(identity, ONE) == (None, KeyStatus.UNKNOWN)
+    assert identity.look_up([ONE]).rows == [(None, KeyStatus.UNKNOWN)]
     answers = identity.resolve_together(
         [stated("1", email=("ann",)), replace(stated("2"), ref=RecordRef("nowhere", "2"))], keep
     )
