@@ -24,6 +24,7 @@ from identity.admit import Admission
 from identity.census import Census, KeyRules
 from identity.change import BeginAnew, Change, PartedGroup, Seeds
 from identity.contract import SourceContract
+from identity.decide import Standing
 from identity.model import RecordRef
 from identity.prepare import PreparedCommand, Preparer
 from identity.region import Node, PartedComponent, Partitioner, ProfileLink
@@ -85,6 +86,7 @@ class Attempt:
         )
         self._held = admission.admit(prepared, self.seeds, self.changes)
         self.contracts_in_force = admission.contracts_in_force
+        self.ties.follow(self._find_renamed())
         moving = [change for change in self.changes if change.moves]
         self._targets = {change.target for change in moving if change.target is not None}
         links: list[ProfileLink] = []
@@ -98,6 +100,22 @@ class Attempt:
         if groups and admission.is_load_running:
             self._note_beside_load(moving, groups)
         return groups
+
+    def _find_renamed(self) -> dict[RecordRef, RecordRef]:
+        """Return the old and the new name of each record that goes on under another key."""
+        applied = {change.ref: change for change in self.changes if change.applies}
+        renamed: dict[RecordRef, RecordRef] = {}
+        for change in self.changes:
+            key = change.prepared.command.renamed_to
+            if (
+                key is not None
+                and change.standing in (Standing.NEWER, Standing.SAME)
+                and change.error is None
+            ):
+                new = applied.get(RecordRef(change.ref.source, key))
+                if new is not None and new.pid is not None:
+                    renamed[change.ref] = new.ref
+        return renamed
 
     def _note_beside_load(self, moving: Sequence[Change], groups: Sequence[PartedGroup]) -> None:
         """While a bulk load stores what it foresaw, what moves beside it has to be looked at again.
@@ -217,6 +235,9 @@ class Attempt:
         groups = _Groups()
         reopened: set[_Item] = {_component(row) for row in rows if row.ref in self.seeds.refs}
         self._join_linked(groups, moving, links)
+        for old, new in self.ties.renamed.items():
+            if old in moved and new in moved:
+                groups.join((("record", moved[old].rid), ("record", moved[new].rid)))
         crossed = {item for pid in self.census.crossed for item in self._stored_items(pid)}
         for holders in self.census.crossings:
             groups.join({item for pid in holders for item in self._stored_items(pid)})

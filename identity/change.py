@@ -76,6 +76,11 @@ class Change:
         return self.row is not None and self.row.pid is not None
 
     @property
+    def renames(self) -> bool:
+        """True when the command ends the record under this key, because it goes on under another one."""
+        return self.applies and self.prepared.command.renamed_to is not None
+
+    @property
     def backdates(self) -> bool:
         """True when the statement takes effect before the first `valid_from` of its record."""
         effective_at = self.prepared.command.effective_at

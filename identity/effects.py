@@ -153,7 +153,9 @@ class Effects:
         rids.update(
             change.row.rid
             for change in self._attempt.changes
-            if change.row is not None and change.error is None and (change.moves or change.backdates)
+            if change.row is not None
+            and change.error is None
+            and (change.moves or change.backdates or change.renames)
         )
         return self._tx.read_open_history(rids)
 
@@ -177,9 +179,11 @@ class Effects:
     def _write_change(self, change: Change) -> RecordAnswer:
         if not change.applies:
             return self._write_not_newer(change)
-        status = KeyStatus.WITHDRAWN if change.prepared.command.is_withdrawal else KeyStatus.LIVE
+        status = _status_of(change)
         before = change.row
         cid = self._naming.new_cids.get(change.rid, before.cid if before is not None else None)
+        if change.renames and before is None:
+            cid = self._find_cid_of_new_name(change)
         cause, seeds_cause = own_cause(change), self._attempt.seeds.cause
         key_change: KeyChange
         if before is not None and (seeds_cause is not None or (not change.moves and cid != before.cid)):
@@ -188,12 +192,19 @@ class Effects:
         else:
             key_change = OwnVersion(cid, status, change.prepared.command.effective_at)
         data_key, row = self._new_row(change)
-        if before is None or change.moves or change.backdates or cid != before.cid:
+        if before is None or change.moves or change.backdates or change.renames or cid != before.cid:
             row = self._tell(row, key_change, cause)
         self._book.record(row, is_new=before is None)
         self._write_version(change, data_key=data_key)
         self._book.ties(change, self._system_at)
         return self._answer(change, cid, self._naming.outcome_of(change))
+
+    def _find_cid_of_new_name(self, change: Change) -> Cid | None:
+        """Return the CID under the new key of a record that was never seen under its old one."""
+        new = self._attempt.ties.renamed.get(change.ref)
+        return next(
+            (self._naming.new_cids.get(one.rid) for one in self._attempt.changes if one.ref == new), None
+        )
 
     def _write_not_newer(self, change: Change) -> RecordAnswer:
         assert change.row is not None
@@ -241,7 +252,7 @@ class Effects:
             component_id=component_id,
             component_level=level,
             cid=before.cid if before is not None else None,
-            status=(KeyStatus.WITHDRAWN if command.is_withdrawal else KeyStatus.LIVE).value,
+            status=_status_of(change).value,
             vid=change.vid,
             version=command.version,
             effective_at=command.effective_at,
@@ -305,6 +316,8 @@ class Effects:
     def _event_type(self, rid: int, change: OwnVersion | OtherCause, before: HistoryRow | None) -> EventType:
         if change.status is KeyStatus.WITHDRAWN:
             return EventType.WITHDRAWN
+        if change.status is KeyStatus.RENAMED:
+            return EventType.RENAMED
         if before is None or before.cid is None:
             is_issued = change.cid is not None and self._naming.minted.get(change.cid) == rid
             return EventType.ISSUED if is_issued else EventType.LINKED
@@ -316,6 +329,13 @@ class Effects:
         if isinstance(change, OwnVersion) and (fate is None or fate.status is not CidStatus.SPLIT):
             return EventType.MOVED
         return EventType.SPLIT
+
+
+def _status_of(change: Change) -> KeyStatus:
+    """Return the status of a key once the command is its current version."""
+    if not change.prepared.command.is_withdrawal:
+        return KeyStatus.LIVE
+    return KeyStatus.WITHDRAWN if change.prepared.command.renamed_to is None else KeyStatus.RENAMED
 
 
 def _by_others(cid: Cid | None, status: KeyStatus, change: Change | None) -> OtherCause | OwnVersion:

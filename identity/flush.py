@@ -118,6 +118,44 @@ class RowBook:
         self.table("named_ref").extend((hash_ref(ref), fact.id, 0, *ref) for ref in named)
         self.table("tied").extend((*ref, True) for ref in named)
 
+    def _move_names(self) -> None:
+        """Let who names a record by its old key name it by the new one; who names both names it once."""
+        tx, ties = self._attempt.tx, self._attempt.ties
+        hash_ref = self._attempt.preparer.hasher.ref_hash
+        both = {
+            (row.judgement_id, new)
+            for _, new in ties.moved_names
+            for row in ties.named(new)
+            if row.judgement_id and row.ref_hash == hash_ref(new)
+        }
+        kept = [
+            (row, new)
+            for row, new in ties.moved_names
+            if row.judgement_id not in ties.ended and (row.judgement_id, new) not in both
+        ]
+        doubled = [row for row, new in ties.moved_names if (row.judgement_id, new) in both]
+        own = ("ref_hash", "judgement_id", "stating_rid")
+        tx.update_rows(
+            "named_ref",
+            own,
+            ("ref_hash", "key"),
+            [(row.ref_hash, row.judgement_id, row.stating_rid, hash_ref(new), new.key) for row, new in kept],
+        )
+        tx.delete_rows(
+            "named_ref", own, [(row.ref_hash, row.judgement_id, row.stating_rid) for row in doubled]
+        )
+        tx.update_rows(
+            "judgement_record",
+            ("judgement_id", "source", "key"),
+            ("key",),
+            [(row.judgement_id, *row.ref, new.key) for row, new in kept if row.judgement_id],
+        )
+        tx.delete_rows(
+            "judgement_record",
+            ("judgement_id", "source", "key"),
+            [(row.judgement_id, *row.ref) for row in doubled],
+        )
+
     def flush(self, system_at: Instant) -> None:
         """Write everything."""
         tx, rows, seeds = self._attempt.tx, self._rows, self._attempt.seeds
@@ -132,6 +170,7 @@ class RowBook:
             ended = sorted(self._attempt.ties.ended)
             tx.update_rows("judgement", ("id",), ("system_to",), [(one, system_at) for one in ended])
             tx.delete_rows("named_ref", ("judgement_id",), [(one,) for one in ended])
+            self._move_names()
             tx.delete_rows("alternate_key", ("rid",), rows.get("alternate dropped", ()))
             tx.delete_rows("named_ref", ("stating_rid", "judgement_id"), rows.get("evidence dropped", ()))
             census = self._attempt.census

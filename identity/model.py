@@ -154,7 +154,9 @@ class RecordCommand:
     """One statement of a source about one of its customers, or its withdrawal.
 
     `attributes` are canonical (DESIGN of `docs/architecture.md`, cleaned by
-    `matching.standardise.clean_attributes`); None is a withdrawal.
+    `matching.standardise.clean_attributes`); None is a withdrawal. A withdrawal with `renamed_to` says that the
+    record goes on under that key of its source: the statement of the new key, in the same transaction, takes
+    over the CID and what judgements and `same_as` say of the old one.
     """
 
     ref: RecordRef
@@ -166,6 +168,7 @@ class RecordCommand:
     author: str = ""
     cause: Cause = _RECORD_CAUSE
     wished_cid: Cid | None = None  # given to the customer if the command has one issued
+    renamed_to: str | None = None
 
     @property
     def is_withdrawal(self) -> bool:

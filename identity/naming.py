@@ -86,6 +86,9 @@ class Naming:
         clusters = [cluster for component in group.components for cluster in component.clusters]
         refs = [[node.ref for node in cluster] for cluster in clusters]
         old_cids = {row.ref: row.cid for row in group.rows_before if row.cid is not None}
+        for old, new in self._attempt.ties.renamed.items():
+            if old in old_cids and new not in old_cids:
+                old_cids[new] = old_cids.pop(old)
         self._old_cids.update(old_cids)
         names = take_overlaps(refs, old_cids)
         unnamed = [place for place, name in enumerate(names) if name is None]

@@ -80,8 +80,11 @@ class Preparer:
         hasher = self.hasher
         attributes = command.attributes
         if attributes is None:
+            told = (
+                (b"withdrawn",) if command.renamed_to is None else (b"renamed", command.renamed_to.encode())
+            )
             return PreparedCommand(
-                command, contract, hasher.ref_hash(command.ref), None, hasher.digest(b"withdrawn"),
+                command, contract, hasher.ref_hash(command.ref), None, hasher.digest(*told),
                 None, None, None, (), (),
             )  # fmt: skip
         statement = orjson.dumps(

@@ -7,7 +7,8 @@ Elsewhere: which judgements bind (`identity.judge`), what they do to a region (`
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from identity.change import Change, Seeds
@@ -37,6 +38,9 @@ class Ties:
         self._changes = changes
         self._seeds = seeds
         self._named: dict[RecordRef, list[NamedRow]] = {}
+        self.renamed: dict[RecordRef, RecordRef] = {}  # old name to new one
+        self.moved_names: list[tuple[NamedRow, RecordRef]] = []  # who names an old one, and the new one
+        self._old_name: dict[RecordRef, RecordRef] = {}
 
     def ask_names(self, refs: Iterable[RecordRef]) -> Question[list[NamedRow]]:
         """Ask who names these records; what is answered goes to `take_names`."""
@@ -52,6 +56,25 @@ class Ties:
         judged = {row.judgement_id for row in rows if row.judgement_id}
         return {ref for row in self._tx.read_judgements(judged) for ref in (*row.left, *row.right)}
 
+    def follow(self, renamed: Mapping[RecordRef, RecordRef]) -> None:
+        """From now on what is said of an old name is said of the new one."""
+        self.renamed = dict(renamed)
+        self._old_name = {new: old for old, new in renamed.items()}
+        for old, new in renamed.items():
+            rows = self._named.pop(old, [])
+            self.moved_names.extend((row, new) for row in rows)
+            if rows:
+                self._named.setdefault(new, []).extend(row._replace(ref=new) for row in rows)
+        for change in self._changes:
+            if change.target is not None and change.target in renamed:
+                change.target = renamed[change.target]
+                if change.judgement is not None:
+                    change.judgement = replace(change.judgement, right=(change.target,))
+
+    def named(self, ref: RecordRef) -> list[NamedRow]:
+        """Return who named this record of the batch before it."""
+        return self._named.get(ref, [])
+
     def is_named(self, ref: RecordRef) -> bool:
         """True when a judgement or a statement named this record of the batch before it."""
         return ref in self._named
@@ -65,7 +88,9 @@ class Ties:
         stating = {row.stating_rid: row.ref for row in rows if not row.judgement_id}
         partners.extend([row.ref, stating[row.rid]] for row in self._tx.read_records_by_rid(stating))
         judged = {row.judgement_id for row in rows if row.judgement_id}
-        partners.extend([*row.left, *row.right] for row in self._tx.read_judgements(judged))
+        partners.extend(
+            [self._now(ref) for ref in (*row.left, *row.right)] for row in self._tx.read_judgements(judged)
+        )
         own = {change.rid for change in moving if change.row is not None and change.row.is_tied}
         stated = self._tx.find_stated(own | set(seed_rids))
         by_rid = {
@@ -106,9 +131,9 @@ class Ties:
         seen: set[RecordRef] = set()
         while waiting:
             seen |= waiting
-            hashes = [self._hasher.ref_hash(ref) for ref in waiting]
-            ids = {row.judgement_id for row in self._tx.find_named(hashes) if row.judgement_id}
-            found = [_as_fact(row) for row in self._tx.read_judgements(ids - facts.keys() - self.ended)]
+            rows = self._tx.find_named(self._hash_names(waiting))
+            ids = {row.judgement_id for row in rows if row.judgement_id}
+            found = [self._as_fact(row) for row in self._tx.read_judgements(ids - facts.keys() - self.ended)]
             found.extend(
                 fact
                 for fact in fresh
@@ -123,10 +148,10 @@ class Ties:
         replaced = {change.rid for change in self._changes if change.applies}
         refs = {node.ref for node in nodes}
         rids = {node.rid for node in nodes}
-        rows = self._tx.find_named([self._hasher.ref_hash(ref) for ref in refs])
+        rows = self._tx.find_named(self._hash_names(refs))
         rows.extend(self._tx.find_stated(rids))
         pairs = [
-            (row.stating_rid, row.ref)
+            (row.stating_rid, self._now(row.ref))
             for row in rows
             if not row.judgement_id and row.stating_rid not in replaced
         ]
@@ -140,8 +165,16 @@ class Ties:
         )
         return pairs
 
+    def _now(self, ref: RecordRef) -> RecordRef:
+        """Return the name that a record has after the batch."""
+        return self.renamed.get(ref, ref)
 
-def _as_fact(row: JudgementRow) -> JudgementFact:
-    return JudgementFact(
-        row.id, row.verdict, row.judgement_class, row.left, row.right, row.author, row.reason
-    )
+    def _hash_names(self, refs: Iterable[RecordRef]) -> list[int]:
+        """Return the hashes under which the store may name these records: the old name of a renamed one too."""
+        names = set(refs)
+        names.update(self._old_name[ref] for ref in list(names) if ref in self._old_name)
+        return [self._hasher.ref_hash(ref) for ref in names]
+
+    def _as_fact(self, row: JudgementRow) -> JudgementFact:
+        left, right = (tuple(map(self._now, side)) for side in (row.left, row.right))
+        return JudgementFact(row.id, row.verdict, row.judgement_class, left, right, row.author, row.reason)

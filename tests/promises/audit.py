@@ -185,7 +185,8 @@ def _assert_events(records, history, events) -> None:  # type: ignore[no-untyped
                 valid_from = first if is_first_row else valid_from
                 continue
             before = (cid, status)
-            cid, status = event.cid, "withdrawn" if event.type == "withdrawn" else "live"
+            cid = event.cid
+            status = event.type if event.type in ("withdrawn", "renamed") else "live"
             assert (cid, status) != before, "an event that tells nothing"
             valid_from = event.valid_from
             changes.append((event.known_at, cid, status))

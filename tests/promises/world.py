@@ -12,7 +12,7 @@ import threading
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sqlalchemy import text
@@ -193,6 +193,30 @@ class World:
                 assert isinstance(answer, VersionConflict if is_conflict else RecordUnknown), answer
                 assert is_conflict or is_unknown
         return answers
+
+    def rename(self, old: Name, key: str) -> None:
+        """Let a live record go on under another key of its source; what named it names the new key."""
+        new = (old[0], key)
+        last = self.current()[old]
+        versions = [one.version for one in self.told[old] if one.version is not None]
+        version = max(versions) + 1 if versions else None
+        went = State(old, None, version=version)
+        came = State(new, last.statement, version=version, same_as=last.same_as)
+        self.identity.resolve_together(
+            [replace(command_of(went), renamed_to=key), command_of(came)], lambda _tx, _answers: None
+        )
+        self.told[old].append(went)
+        self.told.setdefault(new, []).append(came)
+
+        def now(name: Name) -> Name:
+            return new if name == old else name
+
+        for told in self.told.values():
+            told[:] = [one if one.same_as is None else replace(one, same_as=now(one.same_as)) for one in told]
+        self.judgements = {
+            judgement_id: replace(one, left=tuple(map(now, one.left)), right=tuple(map(now, one.right)))
+            for judgement_id, one in self.judgements.items()
+        }
 
     def _judge(self, command: Command) -> str | SameasError | None:
         if isinstance(command, Judge):
