@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 __all__ = [
@@ -128,6 +129,14 @@ Index("record_pid", record.c.pid)
 Index("record_component", record.c.component_id)
 Index("record_cid", record.c.cid)
 Index("record_system_from", record.c.system_from)
+_IS_STRICTER: Final = text("component_level > 0 AND component_id IS NOT NULL")
+Index(
+    "record_stricter",
+    record.c.component_level,
+    record.c.rid,
+    sqlite_where=_IS_STRICTER,
+    postgresql_where=_IS_STRICTER,
+)
 
 record_version: Final = Table(
     "record_version",
