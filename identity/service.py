@@ -32,6 +32,7 @@ from identity.model import (
     Verdict,
 )
 from identity.new_customer import NewCustomers
+from identity.report import Report, Reporter, ReportNumbers
 from identity.resolve import Keep, Resolver
 from identity.scoring_models import read_active_model
 from identity.search import SearchHit, search_customers
@@ -39,6 +40,7 @@ from identity.settling import Settler
 from identity.store_sql import tables
 from identity.store_sql.opening import SqlStore
 from identity.survive import GoldenInput, build_golden
+from matching.block import compile_revealer
 from matching.errors import SameasError
 
 __all__ = ["Identity"]
@@ -56,6 +58,11 @@ class Identity:
         self.resolver = Resolver(store, model, contracts=self.contracts, clock=clock, new_cid=new_cid)
         self.settler = Settler(store, self.resolver, self.contracts, clock=clock)
         self.horizon = Horizon(store)
+        self._reporter = Reporter(
+            store,
+            partitioner=self.resolver.partitioner,
+            reveal=compile_revealer(model, hash_key=store.sealer.blocking_hash_key),
+        )
         self._look_up = LookUp(store, self.horizon)
         self._new_customers = NewCustomers(store, self.resolver, self.contracts, clock=clock, new_cid=new_cid)
         self._clock = clock
@@ -293,6 +300,14 @@ class Identity:
             partitioner=self.resolver.partitioner,
             one_each=frozenset(name for name, entry in contracts.items() if entry.contract.one_per_customer),
         )
+
+    def report(self, *, sources: Collection[str] | None = None) -> Report:
+        """Return what a steward should look at; what glues groups of records is personal data."""
+        return self._reporter.report(sources=sources)
+
+    def report_numbers(self) -> ReportNumbers:
+        """Return what of the report are numbers, at most some minutes old."""
+        return self._reporter.numbers()
 
     def unsettled(self) -> int:
         """Return how many keys and records wait to be resolved again."""

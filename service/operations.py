@@ -49,6 +49,7 @@ def add_operation_routes(router: APIRouter, app: FastAPI, *, doors: ServiceDoors
         """Read the metrics in the text format of Prometheus."""
         metrics.waiting.set(doors.resolvers.waiting_records)
         metrics.unsettled.set(await doors.read(lambda identity: identity.unsettled()))
+        metrics.set_report(await doors.read(lambda identity: identity.report_numbers()))
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def openapi(_request: Request) -> Response:

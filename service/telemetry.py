@@ -13,10 +13,13 @@ import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from identity.report import ReportNumbers
 
 __all__ = ["FIELDS", "NOTE", "Metrics", "RequestNote", "configure_logging", "log_event", "logger"]
 
@@ -99,6 +102,19 @@ class Metrics:
         self.unsettled = Gauge(
             "sameas_unsettled", "Records whose partition is not settled", registry=self.registry
         )
+        self._oversized = Gauge(
+            "sameas_oversized_records",
+            "Records that stand apart because too much is linked to them",
+            registry=self.registry,
+        )
+        self._model_outgrown = Gauge(
+            "sameas_model_outgrown",
+            "1 when there are more than twice the customers that the scoring model assumes",
+            registry=self.registry,
+        )
+        self._model_sources_new = Gauge(
+            "sameas_model_sources_new", "Sources that the scoring model never saw", registry=self.registry
+        )
         self._work = Counter(
             "sameas_resolve_total",
             "What resolving has met: records, keys, candidates, members of components",
@@ -120,6 +136,12 @@ class Metrics:
             self._work.labels(what).inc(count)
         for rule, count in counts["keys_unusable"].items():
             self._keys_unusable.labels(rule).inc(count)
+
+    def set_report(self, numbers: ReportNumbers) -> None:
+        """Show the numbers of the report."""
+        self._oversized.set(numbers.oversized_count)
+        self._model_outgrown.set(numbers.is_outgrown)
+        self._model_sources_new.set(numbers.source_new_count)
 
     def count_request(self, method: str, note: RequestNote, seconds: float) -> None:
         """Count one answered request."""

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from identity.contract import SourceContract
 from identity.model import Cid, CidStatus, CrosswalkEvent, Instant, RecordAnswer, RecordRef
+from identity.report import Report
 from identity.statement import format_instant
 from matching.errors import SameasError
 
@@ -24,6 +25,7 @@ __all__ = [
     "json_response",
     "record_line",
     "ref_documents",
+    "report_document",
     "resolved_rows",
     "stated_document",
 ]
@@ -86,6 +88,36 @@ def event_document(event: CrosswalkEvent) -> dict[str, object]:
 def ref_documents(refs: Iterable[RecordRef]) -> list[dict[str, str]]:
     """Return records as `{"source", "key"}`."""
     return [{"source": ref.source, "key": ref.key} for ref in refs]
+
+
+def report_document(report: Report) -> dict[str, object]:
+    """Return the report of a store; the values in it are personal data."""
+    model, oversized = report.model, report.oversized
+    return {
+        "model": {
+            "version": model.version,
+            "active_since": format_instant(model.active_since),
+            "population": model.population,
+            "customers": model.customers,
+            "is_outgrown": model.is_outgrown,
+            "sources_new": model.sources_new,
+            "is_out_of_date": model.is_out_of_date,
+        },
+        "oversized": {
+            "records": oversized.record_count,
+            "groups": [
+                {
+                    "profiles": len(group.pids),
+                    "values": [
+                        {"rule": one.rule, "value": one.value, "profiles": len(one.pids)}
+                        for one in group.values
+                    ],
+                }
+                for group in oversized.groups
+            ],
+            "is_complete": oversized.is_complete,
+        },
+    }
 
 
 def resolved_rows(

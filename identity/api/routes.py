@@ -12,6 +12,7 @@ from identity.api.cids import add_cid_routes
 from identity.api.doors import Doors
 from identity.api.lookups import add_lookup_routes
 from identity.api.records import add_record_routes
+from identity.api.reports import add_report_routes
 from identity.api.sources import add_source_routes
 from identity.api.stewards import add_steward_routes
 
@@ -24,5 +25,6 @@ def add_identity_routes(router: APIRouter, doors: Doors) -> None:
     add_record_routes(router, doors)
     add_cid_routes(router, doors)
     add_steward_routes(router, doors)
+    add_report_routes(router, doors)
     add_change_routes(router, doors)
     add_source_routes(router, doors)

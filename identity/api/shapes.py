@@ -23,6 +23,7 @@ __all__ = [
     "CustomerBody",
     "ExplainAnswer",
     "ExplainBody",
+    "GlueValue",
     "GoldenAnswer",
     "HistoryAnswer",
     "JudgementAnswer",
@@ -31,9 +32,13 @@ __all__ = [
     "LineAnswer",
     "LookupAnswer",
     "LookupBody",
+    "ModelReport",
+    "OversizedGroup",
+    "OversizedReport",
     "RecordBody",
     "RecordLine",
     "Ref",
+    "ReportAnswer",
     "SearchAnswer",
     "SearchBody",
     "StatedAnswer",
@@ -268,6 +273,48 @@ class ExplainAnswer(BaseModel):
     """Each comparison with its level and weight, the constraints, and the decision."""
 
     model_config = ConfigDict(extra="allow")
+
+
+class ModelReport(BaseModel):
+    """The active scoring model beside the store."""
+
+    version: str
+    active_since: Time
+    population: Annotated[int, Field(description="customers that its prior assumes")]
+    customers: Annotated[int, Field(description="of the store; counting stops above twice the population")]
+    is_outgrown: Annotated[bool, Field(description="more than twice as many customers as assumed")]
+    sources_new: Annotated[list[str], Field(description="sources that the model has never seen")]
+    is_out_of_date: bool
+
+
+class GlueValue(BaseModel):
+    """A value by which records of a group link, and how many of its profiles hold it."""
+
+    rule: str
+    value: str
+    profiles: int
+
+
+class OversizedGroup(BaseModel):
+    """Records that links connect and that are too many to be one component; values commonest first."""
+
+    profiles: int
+    values: list[GlueValue]
+
+
+class OversizedReport(BaseModel):
+    """Records that stand apart, except by judgement, because too much is linked to them."""
+
+    records: int
+    groups: list[OversizedGroup]
+    is_complete: Annotated[bool, Field(description="False: only the first of very many were grouped")]
+
+
+class ReportAnswer(BaseModel):
+    """What the rules leave to people."""
+
+    model: ModelReport
+    oversized: OversizedReport
 
 
 class JudgementBody(_Body):

@@ -13,6 +13,7 @@ from service.cli.judging import judge_app
 from service.cli.keys import key_app
 from service.cli.operate import demo, migrate, serve
 from service.cli.reads import explain, lookup, search
+from service.cli.report import report
 from service.cli.session import run
 from service.cli.sources import source_app
 from service.cli.streams import topics_app
@@ -32,6 +33,7 @@ app.command()(load)
 app.command()(lookup)
 app.command()(search)
 app.command()(explain)
+app.command()(report)
 app.command()(evaluate)
 app.add_typer(export_app, name="export")
 app.add_typer(topics_app, name="topics")
