@@ -1,27 +1,34 @@
-"""Foresee how new records of a load will stand: components and clusters, before anything is stored.
+"""Foresee how the new records of a load will stand: components and clusters, before anything is stored.
 
-Splink on DuckDB finds and scores the candidates among the new records and with the stored ones that share
-a blocking key; everything after is done by the same pure functions as for one record. What touches a
-stored record is not foreseen: it is resolved one by one, later.
+Splink on DuckDB scores the candidates among the new records and with the stored ones that share a blocking key;
+everything after is done by the same pure functions as for one record.
+ 1. Components of the new records among themselves.
+ 2. Those that nothing stored is linked to are parted into clusters here.
+ 3. The others are joined with the stored components that they are linked to; who stores them reads those as they
+    stand by then, and parts the whole (`identity.bulk.joining`).
+ 4. What is too large at the lowest threshold and linked to something stored is left to be resolved one by one.
 
-Invariant: a component foreseen is what one-by-one resolving of the whole load would give, as long as
-nobody else writes meanwhile; whoever does is looked at again when the load ends (`identity.settling`).
-Elsewhere: storing what was foreseen (`identity.bulk.slices`).
+Invariant: a component foreseen is what one-by-one resolving of the whole load would give, as long as nobody else
+writes meanwhile; whoever does is looked at again when the load ends (`identity.settling`).
+Elsewhere: the pairs (`identity.bulk.candidates`), the store's side (`identity.bulk.stored_side`), storing what was
+foreseen (`identity.bulk.slices`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from identity.bulk.candidates import HolderRows, Pairs, iter_pairs, sort_holders
 from identity.bulk.prepared_rows import ProfileTable
+from identity.bulk.stored_side import StoredHolders
 from identity.model import RecordRef
 from identity.region import Node, PartedComponent, Partitioner
 from identity.store import SourcedProfile
@@ -30,7 +37,7 @@ from matching.model import Profile, decode_profile
 from matching.partition import Links, find_components, iter_groups
 from matching.tabulate import ProfileTabler
 
-__all__ = ["Foreseen", "NewRecords", "ProfileReader", "StoredHolders", "foresee"]
+__all__ = ["Foreseen", "JoinedGroup", "NewRecords", "ProfileReader", "foresee"]
 
 Places = npt.NDArray[np.int64]
 
@@ -75,39 +82,38 @@ class ProfileReader(Protocol):
         """Return one of them, encoded."""
 
 
-@dataclass(slots=True)
-class StoredHolders:
-    """What the store holds under the blocking keys of a load; counts stop one above the limit."""
+@dataclass(frozen=True, slots=True)
+class JoinedGroup:
+    """New records that links join with each other and with stored components."""
 
-    keys: Places  # ascending
-    counts: Places
-    holders: tuple[Places, Places]  # (key, pid) of the keys that are within the limit
-    read_profiles: Callable[[list[int]], Mapping[int, SourcedProfile]]
-
-    @classmethod
-    def none(cls) -> StoredHolders:
-        """Return those of an empty store."""
-        empty = np.empty(0, dtype=np.int64)
-        return cls(empty, empty, (empty, empty), lambda _pids: {})
-
-    def count(self, keys: Places) -> Places:
-        """Return how many stored profiles hold each of these keys."""
-        if not len(self.keys):
-            return np.zeros(len(keys), dtype=np.int64)
-        places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[places] == keys, self.counts[places], 0)
+    places: list[int]  # of the new records
+    component_ids: list[int]
+    pids: list[int]  # stored profiles that new ones are linked to
+    links: list[tuple[int, int, int]]  # (profile number, pid or -1 - profile number, weight)
 
 
 @dataclass(slots=True)
 class Foreseen:
-    """Components of new records only, and the places of new records that stored ones touch."""
+    """Components of new records only, groups of new records with stored components, and what is left."""
 
     components: list[PartedComponent]
     singles: Places
     single_levels: npt.NDArray[np.int16]
-    touched: Places
+    joined: list[JoinedGroup]
+    left: Places
     candidate_count: int
     link_count: int
+
+
+class _Links(NamedTuple):
+    """Links of two profiles; `left` is new, `right` new, or stored: -1 - its place among the stored ones."""
+
+    left: Places
+    right: Places
+    weight: Places
+
+    def take(self, wanted: npt.NDArray[np.bool_]) -> _Links:
+        return _Links(*(column[wanted] for column in self))
 
 
 def foresee(
@@ -122,125 +128,209 @@ def foresee(
 ) -> Foreseen:
     """Return the components of the new records; rids and pids are places and profile numbers here.
 
-    Cost: Splink scores the candidates on all cores; memory grows with the number of new profiles.
+    Cost: Splink scores the candidates on all cores; memory grows with the number of profiles compared.
     """
     model = partitioner.model
+    rows, pids = _list_holders(new, stored, holders_max=model.holders_max)
+    kept = [_Links(*(np.empty(0, dtype=np.int64) for _ in _Links._fields))]
+    candidate_count = 0
     with DuckDbEngine(model, hash_key=hash_key, memory_limit_mb=memory_limit_mb, temp_dir=temp_dir) as engine:
-        for table in new.profiles.iter_tables():
-            engine.load_table(table.numbers, new.source, table.columns, table.hashes)
-        _load_stored(engine, stored, ProfileTabler(model, hash_key=hash_key))
-        is_common = stored.counts > model.holders_max
-        held = dict(zip(stored.keys[is_common].tolist(), stored.counts[is_common].tolist(), strict=True))
-        links, candidate_count = _collect_links(engine.iter_candidates(held=held), partitioner)
-    touched_profiles = _touched_profiles(links)
-    own = (links[0] >= 0) & (links[1] >= 0)
+        is_compared = np.zeros(new.profile_count, dtype=np.bool_)
+        is_compared[rows.ids[rows.ids >= 0]] = True
+        _load_new(engine, new, is_compared)
+        _load_stored(engine, stored, pids, ProfileTabler(model, hash_key=hash_key))
+        for pairs in iter_pairs(rows, holders_max=model.holders_max):
+            candidate_count += len(pairs.left)
+            kept.append(_find_links(engine, pairs, partitioner))
+    links = _Links(*(np.concatenate(columns) for columns in zip(*kept, strict=True)))
     return _part(
-        new,
-        tuple(column[own] for column in links),
-        touched_profiles,
-        stored,
-        partitioner=partitioner,
-        one_each=one_each,
-        candidate_count=candidate_count,
+        new, links, pids, stored, partitioner=partitioner, one_each=one_each, candidate_count=candidate_count
     )
 
 
-def _load_stored(engine: DuckDbEngine, stored: StoredHolders, tabler: ProfileTabler) -> None:
-    """Give the engine the stored profiles under negative ids, with those of their keys that new profiles hold too."""
-    order = np.argsort(stored.holders[1], kind="stable")
-    keys, holders = stored.holders[0][order], stored.holders[1][order]
-    pids, starts = np.unique(holders, return_index=True)
-    ends = np.append(starts[1:], len(keys))
-    for first in range(0, len(pids), _STORED_SLICE):
-        part = slice(first, first + _STORED_SLICE)
-        read = stored.read_profiles(pids[part].tolist())
-        by_source: dict[str, list[tuple[int, int, int, Profile]]] = {}
-        for pid, start, end in zip(
-            pids[part].tolist(), starts[part].tolist(), ends[part].tolist(), strict=True
-        ):
-            if pid in read:  # else it went meanwhile; who took it away has noted its keys
-                source, profile = read[pid]
-                by_source.setdefault(source, []).append((pid, start, end, profile))
-        for source, entries in by_source.items():
-            ids = pa.array([-pid for pid, _, _, _ in entries], pa.int64())
-            hashes = pa.array([keys[start:end] for _, start, end, _ in entries], pa.list_(pa.int64()))
-            engine.load_table(ids, source, tabler.tabulate([entry[3] for entry in entries]), hashes)
+def _list_holders(new: NewRecords, stored: StoredHolders, *, holders_max: int) -> tuple[HolderRows, Places]:
+    """Return the rows of usable keys that more than one profile holds, and the pids of the stored ones among them."""
+    totals = new.held_counts + stored.count(new.held_keys)
+    is_useful = (totals > 1) & (totals <= holders_max)
+    keys, ids = [], []
+    for table in new.profiles.iter_tables():
+        hashes = table.hashes.flatten().to_numpy()
+        holders = np.repeat(table.numbers.to_numpy(), np.diff(table.hashes.offsets.to_numpy()))
+        wanted = is_useful[np.searchsorted(new.held_keys, hashes)]
+        keys.append(hashes[wanted])
+        ids.append(holders[wanted])
+    held, pids = stored.holders
+    wanted = is_useful[np.searchsorted(new.held_keys, held)] if len(held) else np.empty(0, dtype=np.bool_)
+    found, places = np.unique(pids[wanted], return_inverse=True)
+    keys.append(held[wanted])
+    ids.append(-1 - places.astype(np.int64))
+    return sort_holders(np.concatenate(keys), np.concatenate(ids)), found
 
 
-def _collect_links(tables: Iterator[pa.Table], partitioner: Partitioner) -> tuple[tuple[Places, ...], int]:
-    count = 0
-    kept: list[tuple[Places, ...]] = []
-    for table in tables:
-        count += table.num_rows
-        left, right, weight = (column.to_numpy().astype(np.int64) for column in table.columns)
-        is_link = (weight >= partitioner.link_min) & ((left >= 0) | (right >= 0))
-        kept.append((left[is_link], right[is_link], weight[is_link]))
-    empty = np.empty(0, dtype=np.int64)
-    return tuple(np.concatenate([empty, *(part[at] for part in kept)]) for at in range(3)), count
+def _load_new(engine: DuckDbEngine, new: NewRecords, is_compared: npt.NDArray[np.bool_]) -> None:
+    for table in new.profiles.iter_tables():
+        wanted = pa.array(is_compared[table.numbers.to_numpy()])
+        numbers = table.numbers.filter(wanted)
+        if len(numbers):
+            engine.load_table(numbers, new.source, table.columns.filter(wanted), _no_hashes(len(numbers)))
 
 
-def _touched_profiles(links: tuple[Places, ...]) -> Places:
-    left, right, _ = links
-    mixed = (left < 0) != (right < 0)
-    return np.unique(np.maximum(left[mixed], right[mixed]))
+def _load_stored(engine: DuckDbEngine, stored: StoredHolders, pids: Places, tabler: ProfileTabler) -> None:
+    """Give the engine the stored profiles that new ones are compared with.
+
+    One that went since its key was read is not given: who took it away has noted its keys.
+    """
+    for start in range(0, len(pids), _STORED_SLICE):
+        part = pids[start : start + _STORED_SLICE]
+        by_source: dict[str, tuple[list[int], list[Profile]]] = {}
+        for pid, source, encoded in stored.iter_profiles(part.tolist()):
+            ids, profiles = by_source.setdefault(source, ([], []))
+            ids.append(pid)
+            profiles.append(decode_profile(encoded))
+        for source, (ids, profiles) in by_source.items():
+            numbers = pa.array(-1 - np.searchsorted(pids, ids), pa.int64())
+            engine.load_table(numbers, source, tabler.tabulate(profiles), _no_hashes(len(ids)))
+
+
+def _no_hashes(count: int) -> pa.Array:
+    """Return no blocking keys for so many profiles: the pairs are found without the engine."""
+    return pa.ListArray.from_arrays(np.zeros(count + 1, dtype=np.int32), pa.array([], pa.int64()))
+
+
+def _find_links(engine: DuckDbEngine, pairs: Pairs, partitioner: Partitioner) -> _Links:
+    scored = engine.score_pairs(pa.table({"left": pairs.left, "right": pairs.right}))
+    links = _Links(*(column.to_numpy().astype(np.int64) for column in scored.columns))
+    return links.take(links.weight >= partitioner.link_min)
 
 
 def _part(
     new: NewRecords,
-    links: tuple[Places, ...],
-    touched_profiles: Places,
+    links: _Links,
+    pids: Places,
     stored: StoredHolders,
     *,
     partitioner: Partitioner,
     one_each: Collection[str],
     candidate_count: int,
 ) -> Foreseen:
+    is_mixed = links.right < 0
+    own, mixed = links.take(~is_mixed), links.take(is_mixed)
     model = partitioner.model
     record_count = len(new.keys)
     first_of = np.full(new.profile_count, -1, dtype=np.int64)
     order = np.arange(record_count - 1, -1, -1)
     first_of[new.profile_of[order]] = order
-    left, right, weight = [first_of[links[0]]], [first_of[links[1]]], [links[2]]
     repeated = np.flatnonzero(first_of[new.profile_of] != np.arange(record_count))
-    chain = _link_repeated(new, repeated, first_of, links, stored, partitioner)
-    for at, column in enumerate((left, right, weight)):
-        column.append(chain[:, at])
+    chain = _link_repeated(new, repeated, first_of, own, stored, partitioner)
     components = find_components(
         record_count,
-        Links(np.concatenate(left), np.concatenate(right), np.concatenate(weight)),
+        Links(
+            np.concatenate((first_of[own.left], chain[:, 0])),
+            np.concatenate((first_of[own.right], chain[:, 1])),
+            np.concatenate((own.weight, chain[:, 2])),
+        ),
         profiles=new.profile_of,
         thresholds=model.link_thresholds_millibits,
         component_max=model.component_max,
     )
     is_touched_profile = np.zeros(new.profile_count, dtype=np.bool_)
-    is_touched_profile[touched_profiles] = True
+    is_touched_profile[mixed.left] = True
     touched_labels = np.unique(components.labels[is_touched_profile[new.profile_of]])
     is_touched = np.isin(components.labels, touched_labels)
     sizes = np.bincount(components.labels, minlength=record_count)
     singles = np.flatnonzero((sizes[components.labels] == 1) & ~is_touched)
-    parted = []
-    for group in iter_groups(components.labels):
-        if not is_touched[group[0]]:
-            parted.append(
-                _part_group(
-                    new, group, int(components.levels[group[0]]), partitioner=partitioner, one_each=one_each
-                )
-            )
+    parted = [
+        _part_group(new, group, int(components.levels[group[0]]), partitioner=partitioner, one_each=one_each)
+        for group in iter_groups(components.labels)
+        if not is_touched[group[0]]
+    ]
+    # A component that is too large at the lowest threshold may have been cut where stored records join it.
+    is_joined = is_touched & (components.levels == 0)
+    joined = _join(new, components.labels, is_joined, own=own, mixed=mixed, pids=pids, stored=stored)
     return Foreseen(
         parted,
         singles,
         components.levels[singles],
-        np.flatnonzero(is_touched),
+        joined,
+        np.flatnonzero(is_touched & ~is_joined),
         candidate_count,
-        len(links[0]),
+        len(own.left),
     )
+
+
+def _join(
+    new: NewRecords,
+    labels: Places,
+    is_joined: npt.NDArray[np.bool_],
+    *,
+    own: _Links,
+    mixed: _Links,
+    pids: Places,
+    stored: StoredHolders,
+) -> list[JoinedGroup]:
+    """Return the groups of new records and stored components that links connect."""
+    places = np.flatnonzero(is_joined)
+    if not len(places):
+        return []
+    linked = pids[-1 - mixed.right]
+    found = np.array(stored.list_components(np.unique(linked).tolist()), dtype=np.int64).reshape(-1, 2)
+    found = found[np.argsort(found[:, 0], kind="stable")]
+    component_ids = np.unique(found[:, 1])
+    # Nodes: first the new records, then profiles by number, then the stored profiles, then their components.
+    record_count, number_count = len(new.keys), new.profile_count
+    pid_base = record_count + number_count
+    component_base = pid_base + len(pids)
+    is_live = np.isin(linked, found[:, 0])
+    lefts = [
+        places,
+        places,
+        record_count + mixed.left[is_live],
+        pid_base + np.searchsorted(pids, found[:, 0]),
+    ]
+    rights = [
+        labels[places],
+        record_count + new.profile_of[places],
+        pid_base + (-1 - mixed.right[is_live]),
+        component_base + np.searchsorted(component_ids, found[:, 1]),
+    ]
+    # A profile may be held by records of a component that is left alone.
+    has_place = np.zeros(number_count, dtype=np.bool_)
+    has_place[new.profile_of[places]] = True
+    kept = has_place[mixed.left[is_live]]
+    lefts[2], rights[2] = lefts[2][kept], rights[2][kept]
+    groups = find_components(
+        component_base + len(component_ids),
+        Links(np.concatenate(lefts), np.concatenate(rights), np.zeros(sum(map(len, lefts)), dtype=np.int64)),
+        profiles=np.zeros(component_base + len(component_ids), dtype=np.int64),
+        thresholds=(0,),
+        component_max=1,
+    ).labels
+    gathered: dict[int, JoinedGroup] = {}
+    for place, label in zip(places.tolist(), groups[places].tolist(), strict=True):
+        group = gathered.get(label)
+        if group is None:
+            group = gathered[label] = JoinedGroup([], [], [], [])
+        group.places.append(place)
+    for component_id, label in zip(component_ids.tolist(), groups[component_base:].tolist(), strict=True):
+        if label in gathered:
+            gathered[label].component_ids.append(component_id)
+    own, mixed = own.take(has_place[own.left]), mixed.take(has_place[mixed.left])
+    for one, others in ((own, -1 - own.right), (mixed, pids[-1 - mixed.right])):
+        of_left = groups[record_count + one.left].tolist()
+        for number, other, weight, label in zip(
+            one.left.tolist(), others.tolist(), one.weight.tolist(), of_left, strict=True
+        ):
+            gathered[label].links.append((number, other, weight))
+            if other >= 0:
+                gathered[label].pids.append(other)
+    return list(gathered.values())
 
 
 def _link_repeated(
     new: NewRecords,
     repeated: Places,
     first_of: Places,
-    links: tuple[Places, ...],
+    links: _Links,
     stored: StoredHolders,
     partitioner: Partitioner,
 ) -> Places:

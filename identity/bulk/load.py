@@ -4,7 +4,8 @@
  2. Tell new records from the rest: keys stored already, repeated in the file, withdrawals, statements with
     a `same_as` or alternate keys, profiles that are stored already.
  3. With many new records: foresee their components and clusters (`foresee`), note as unsettled what would
-    have to be looked at again if the load broke off, and store them in slices (`slices`).
+    have to be looked at again if the load broke off, and store them in slices (`slices`), joined with the
+    stored components that they are linked to (`joining`).
  4. Resolve the rest in file order, like any statement.
  5. Settle what live writes and keys that crossed the limit have left unsettled.
 
@@ -22,25 +23,25 @@ Elsewhere: the command (`service.cli`), reading files (`streams`), settling (`id
 
 from __future__ import annotations
 
-import os
-import socket
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import orjson
-from sqlalchemy import insert, select, update
 
-from identity.bulk.foresee import Foreseen, NewRecords, StoredHolders, foresee
+from identity.bulk.foresee import Foreseen, JoinedGroup, NewRecords, foresee
+from identity.bulk.patience import patiently
 from identity.bulk.prepared_rows import NumberedProfiles, Positions, PreparedRows, StoredStatement
 from identity.bulk.preparing import PreparingSetup, iter_prepared
 from identity.bulk.request import LoadReport, LoadRequest
-from identity.bulk.slices import LoadTakenOver, SliceWriter
-from identity.bulk.tell_apart import Held, find_absent, find_new, find_stored, read_stored_holders
-from identity.errors import SourceRetired, StoreBusy
+from identity.bulk.running import RunningLoad
+from identity.bulk.slices import SliceWriter
+from identity.bulk.stored_side import read_stored_holders
+from identity.bulk.tell_apart import Held, find_absent, find_new, find_stored
+from identity.bulk.write_rows import Placed, RowWriter
+from identity.errors import SourceRetired
 from identity.model import (
     Cause,
     CauseKind,
@@ -53,8 +54,7 @@ from identity.model import (
     RecordRef,
     SameAs,
 )
-from identity.settling import LOAD_STATES_ACTIVE, LOADS_HERE
-from identity.store_sql import tables
+from identity.settling import LOADS_HERE
 
 if TYPE_CHECKING:
     from identity.contract import SourceContract
@@ -64,10 +64,6 @@ __all__ = ["LoadReport", "LoadRequest", "load_records"]
 
 _POSTGRES_BATCH: Final = 200
 _SQLITE_BATCH: Final = 50  # a batch holds the only write lock there is
-_READ_BATCH: Final = 20_000
-_WAIT_S: Final = 0.5
-_PATIENCE_S: Final = 120.0
-_T = TypeVar("_T")
 _AS_FORESEEN: Final = frozenset((Outcome.ISSUED, Outcome.LINKED, Outcome.MERGED, Outcome.SPLIT))
 
 
@@ -110,7 +106,7 @@ class _Load:
         self._report = LoadReport()
         self._refused_keys: set[str] = set()
         self._nameless_count = 0
-        self._is_begun = False
+        self._running: RunningLoad | None = None
         self._came_as_foreseen = True
         entry = identity.contracts.get(request.source)
         if entry.is_retired:
@@ -187,8 +183,8 @@ class _Load:
 
     def _load_new(self, rows: PreparedRows, positions: Positions, folder: Path) -> Positions:
         """Store new records in bulk; return the positions left to be resolved one by one."""
-        keys_before = set(self._identity.settler.list_keys())
-        self._begin()
+        running = self._running = RunningLoad(self._identity, self._request, clock=self._clock)
+        running.begin()
         profile_of, firsts = rows.number_profiles(positions)
         new = NewRecords.gather(
             self._request.source,
@@ -199,7 +195,12 @@ class _Load:
         self._request.on_progress("match", 0, len(positions))
         # One state of the store throughout: what changes after it began is noted by who changes it.
         with self._store.inspect() as tx:
-            stored = read_stored_holders(tx, new, limit=self._identity.resolver.model.holders_max)
+            stored = read_stored_holders(
+                tx,
+                new.held_keys,
+                limit=self._identity.resolver.model.holders_max,
+                sealer=self._store.sealer,
+            )
             foreseen = foresee(
                 new,
                 stored,
@@ -210,18 +211,25 @@ class _Load:
                 temp_dir=folder,
             )
         self._report.candidates = foreseen.candidate_count
-        _patiently(lambda: self._note_crossing(new, stored))
-        writer = SliceWriter(
-            self._store,
+        running.note_crossing(new, stored)
+        row_writer = RowWriter(
             new,
-            read=lambda places: rows.read_statements(positions[places].tolist()),
             contract_version=self._contract.version,
             author=self._request.author,
             cause=self._cause,
-            load_id=self._request.load_id,
             clock=self._clock,
             new_cid=self._new_cid,
-            patiently=_patiently,
+        )
+        writer = SliceWriter(
+            self._store,
+            new,
+            row_writer,
+            partitioner=self._identity.resolver.partitioner,
+            one_each=self._list_one_each,
+            read=lambda places: rows.take(positions[places]),
+            contract_version=self._contract.version,
+            load_id=self._request.load_id,
+            clock=self._clock,
         )
         stored_count = 0
 
@@ -236,60 +244,14 @@ class _Load:
             if count:
                 self._report.outcomes[outcome.value] += count
         self._report.longest_slice_s = writer.longest_s
-        _patiently(lambda: self._forget_foreign_keys(new, keys_before))
-        _patiently(lambda: self._set_state("settling"))
-        return positions[np.array([*foreseen.touched.tolist(), *left], dtype=np.int64)]
+        running.forget_foreign_keys(new)
+        running.set_state("settling")
+        return positions[np.array([*foreseen.left.tolist(), *left], dtype=np.int64)]
 
-    def _begin(self) -> None:
-        """Mark the load as running, once no other is; from now on live writes note what they touch."""
-        while not _patiently(self._try_begin):
-            self._identity.settle_some(limit=0)  # takes over a load that broke off
-            if _patiently(self._try_begin):
-                break
-            time.sleep(_WAIT_S)
-        self._is_begun = True
-
-    def _try_begin(self) -> bool:
-        load = tables.record_load
-        now = self._clock()
-        with self._store.write() as tx:
-            tx.lock_whole()
-            if tx.connection.scalar(select(load.c.id).where(load.c.state.in_(LOAD_STATES_ACTIVE)).limit(1)):
-                return False
-            tx.connection.execute(
-                insert(load).values(
-                    id=self._request.load_id,
-                    source=self._request.source,
-                    author=self._request.author,
-                    started_at=now,
-                    state="running",
-                    holder=f"{socket.gethostname()}:{os.getpid()}",
-                    beat_at=now,
-                )
-            )
-        return True
-
-    def _note_crossing(self, new: NewRecords, stored: StoredHolders) -> None:
-        """Note what is unsettled if the load breaks off, and what the load itself unsettles."""
-        limit = self._identity.resolver.model.holders_max
-        is_crossing = new.held_counts + stored.count(new.held_keys) > limit
-        crossing = new.held_keys[is_crossing]
-        pids = np.unique(stored.holders[1][np.isin(stored.holders[0], crossing)])
-        for start in range(0, len(crossing), _READ_BATCH):
-            with self._store.write() as tx:
-                part = crossing[start : start + _READ_BATCH].tolist()
-                tx.add_unsettled([("load-key", key) for key in part])
-        for start in range(0, len(pids), _READ_BATCH):
-            with self._store.write() as tx:
-                holders = tx.read_records_of_profiles(pids[start : start + _READ_BATCH].tolist())
-                tx.add_unsettled([("record", row.rid) for row in holders])
-
-    def _forget_foreign_keys(self, new: NewRecords, keys_before: set[int]) -> None:
-        """Forget keys that live writes noted and no new record holds: those writes have done all there was to do."""
-        settler = self._identity.settler
-        noted = np.array(settler.list_keys(), dtype=np.int64)
-        foreign = noted[~np.isin(noted, new.held_keys)]
-        settler.forget_keys(set(foreign.tolist()) - keys_before)
+    def _list_one_each(self) -> set[str]:
+        """Return the sources that hold one record of a customer, by the contracts in force."""
+        entries = self._identity.contracts.read_current()
+        return {name for name, entry in entries.items() if entry.contract.one_per_customer}
 
     # -- steps 4 and 5 ----------------------------------------------------------------------------------
 
@@ -337,7 +299,7 @@ class _Load:
     def _resolve(self, batch: list[tuple[int, RecordCommand]]) -> list[Outcome | None]:
         """Resolve commands with their rows' numbers; return the outcomes, None for a refused one."""
         outcomes: list[Outcome | None] = []
-        answers = _patiently(lambda: self._identity.resolve([command for _, command in batch]))
+        answers = patiently(lambda: self._identity.resolve([command for _, command in batch]))
         for (row, _), answer in zip(batch, answers, strict=True):
             if isinstance(answer, RecordAnswer):
                 self._report.outcomes[answer.outcome.value] += 1
@@ -350,48 +312,24 @@ class _Load:
         return outcomes
 
     def _settle(self) -> None:
-        if not self._is_begun:
+        if self._running is None:
             return  # it has unsettled nothing
-        _patiently(lambda: self._identity.settler.release_load(came_as_foreseen=self._came_as_foreseen))
-        _patiently(lambda: self._set_state("done"))
+        patiently(lambda: self._identity.settler.release_load(came_as_foreseen=self._came_as_foreseen))
+        self._running.set_state("done")
         total = self._identity.unsettled()
-        while left := _patiently(lambda: self._identity.settle_some(limit=1_000)):
+        while left := patiently(lambda: self._identity.settle_some(limit=1_000)):
             total = max(total, left)
             self._request.on_progress("settle", total - left, total)
             if self._identity.settler.is_held_up():
                 return  # another load has begun; what is left is settled when that ends
 
-    def _set_state(self, state: str) -> None:
-        load = tables.record_load
-        with self._store.write() as tx:
-            tx.lock_whole()
-            ended_at = self._clock() if state == "done" else None
-            tx.connection.execute(
-                update(load).where(load.c.id == self._request.load_id).values(state=state, ended_at=ended_at)
-            )
 
-
-def _patiently(call: Callable[[], _T]) -> _T:
-    """Return what the call returns; one that found the store busy is made again for some time.
-
-    SQLite's write lock knows no queue, so that a load may miss it for long beside many short writes.
-    """
-    give_up_at = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            return call()
-        except LoadTakenOver:
-            raise
-        except StoreBusy:
-            if time.monotonic() > give_up_at:
-                raise
-
-
-def _iter_placed(foreseen: Foreseen) -> Iterator[tuple[int, list[list[int]]]]:
+def _iter_placed(foreseen: Foreseen) -> Iterator[Placed | JoinedGroup]:
     for component in foreseen.components:
-        yield component.level, [[node.rid for node in cluster] for cluster in component.clusters]
+        yield Placed(component.level, [[node.rid for node in cluster] for cluster in component.clusters])
+    yield from foreseen.joined
     for at, level in zip(foreseen.singles.tolist(), foreseen.single_levels.tolist(), strict=True):
-        yield level, [[at]]
+        yield Placed(level, [[at]])
 
 
 def _read_same_as(stated: Sequence[str] | None) -> SameAs | None:

@@ -1,9 +1,13 @@
 """Store what a load has foreseen, in slices that each take the store for a moment.
 
+ 1. Make a slice ready, outside the lock: part its groups that join stored components, read its rows, seal them.
+ 2. Under the gate lock: make sure that nothing it was made from has changed, and write whole columns.
+ 3. While one slice is written the next one is made ready.
+
 Invariants: a slice is one transaction and holds whole components, so that a crash leaves a store in which
 every record has its CID and its history; nobody waits longer than one slice. What somebody else stored
-meanwhile is never overwritten: a component of which a record or profile is there by now is left to be
-resolved one by one.
+meanwhile is never overwritten: a component of which a record or profile is there by now, or of which a stored
+record has changed, is left to be resolved one by one.
 Elsewhere: what was foreseen (`identity.bulk.foresee`), live writes beside it (`identity.effects`).
 """
 
@@ -11,25 +15,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+import pyarrow as pa
 from sqlalchemy import select
 
-from identity.bulk.prepared_rows import StoredStatement
-from identity.errors import StoreBusy
-from identity.model import FOREVER, Cause, Cid, CidStatus, EventType, Instant, KeyStatus, RecordRef
-from identity.store import Row
+from identity.bulk.foresee import JoinedGroup
+from identity.bulk.joining import PartedJoin, find_unchanged, part_groups
+from identity.bulk.patience import LoadTakenOver, patiently
+from identity.bulk.write_rows import Placed, RowWriter, SealedRows
+from identity.model import Instant, RecordRef
 from identity.store_sql import tables
-from identity.store_sql.sealing import Sealer
 
 if TYPE_CHECKING:
     from identity.bulk.foresee import NewRecords
+    from identity.bulk.prepared_rows import Positions
+    from identity.region import Partitioner
     from identity.store_sql.opening import SqlStore
     from identity.store_sql.transaction import SqlTransaction
 
-__all__ = ["LoadTakenOver", "SliceWriter", "StatementReader"]
+__all__ = ["RowReader", "SliceWriter"]
 
 _FIRST_SLICE: Final = 200
 _SQLITE_SLICE_S: Final = 0.08
@@ -37,19 +46,28 @@ _POSTGRES_SLICE_S: Final = 0.6
 _PAUSE_SHARE: Final = 0.1
 _SLICE_RECORDS_MIN: Final = 50
 _SLICE_RECORDS_MAX: Final = 20_000
+_NAMES_LISTED_MAX: Final = 10_000
+"""So many names that judgements and statements hold are read as a whole; of more, the slice's own are looked up."""
+
+RowReader = Callable[["Positions"], pa.Table]
+"""Gives the rows of new records by their positions (`PreparedRows.take`)."""
+_Item = Placed | JoinedGroup
 
 
-StatementReader = Callable[[Sequence[int]], list[StoredStatement]]
-"""Gives the statements of new records by their positions."""
+@dataclass(slots=True)
+class _Slice:
+    """A slice that is ready to be written."""
 
-_Placed = tuple[int, list[list[int]]]
-"""A component: its level and its clusters, each a list of positions."""
-_Written = tuple[int, list[int]]
-"""How many customers a slice made, and the positions it left to be resolved."""
+    placed: list[Placed]
+    joins: list[PartedJoin]
+    left: list[int]  # new records that are not written, whatever the lock shows
+    contracts: dict[str, tuple[int, bool]]  # in force when the groups were parted
+    sealed: SealedRows | None  # None: nothing is to be written
 
-
-class LoadTakenOver(StoreBusy):
-    """Another process took the load for broken off, and has settled what it had stored."""
+    @property
+    def record_count(self) -> int:
+        """How many records may be written."""
+        return 0 if self.sealed is None else len(self.sealed.at)
 
 
 class SliceWriter:
@@ -59,33 +77,27 @@ class SliceWriter:
         self,
         store: SqlStore,
         new: NewRecords,
+        writer: RowWriter,
         *,
-        read: StatementReader,
+        partitioner: Partitioner,
+        one_each: Callable[[], set[str]],
+        read: RowReader,
         contract_version: int,
-        author: str,
-        cause: Cause,
         load_id: str,
         clock: Callable[[], Instant],
-        new_cid: Callable[[Instant], Cid],
-        patiently: Callable[[Callable[[], _Written]], _Written] = lambda call: call(),
     ) -> None:
         self._store = store
-        self._patiently = patiently
         self._new = new
+        self._writer = writer
+        self._partitioner = partitioner
+        self._one_each = one_each
         self._read = read
         self._contract_version = contract_version
-        self._author = author
-        self._cause = cause
         self._load_id = load_id
         self._clock = clock
-        self._new_cid = new_cid
-        self._pids: dict[int, int] = {}
-        self._rows: dict[str, list[Row]] = {}
         self.longest_s = 0.0
 
-    def write(
-        self, components: Iterator[_Placed], *, progress: Callable[[int], None]
-    ) -> tuple[int, list[int]]:
+    def write(self, components: Iterator[_Item], *, progress: Callable[[int], None]) -> tuple[int, list[int]]:
         """Store the components; return how many customers they make, and the positions left to be resolved.
 
         Args:
@@ -95,49 +107,90 @@ class SliceWriter:
         left_over: list[int] = []
         size = [_FIRST_SLICE]
         target_s = _POSTGRES_SLICE_S if self._store.is_postgres else _SQLITE_SLICE_S
-        for batch in _iter_batches(components, size):
-            started = time.perf_counter()
-            made, left = self._patiently(partial(self._write_slice, batch))
-            taken = time.perf_counter() - started
-            self.longest_s = max(self.longest_s, taken)
-            customers += made
-            left_over.extend(left)
-            record_count = sum(len(cluster) for _, clusters in batch for cluster in clusters)
-            progress(record_count - len(left))
-            size[0] = max(
-                _SLICE_RECORDS_MIN,
-                min(_SLICE_RECORDS_MAX, int(record_count * min(2.0, target_s / max(taken, 1e-4)))),
-            )
-            if not self._store.is_postgres:
-                time.sleep(taken * _PAUSE_SHARE)  # lets waiting writers in: SQLite's lock knows no queue
+        batches = _iter_batches(components, size)
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            ready = self._make_ready(next(batches, []))
+            while ready.record_count or ready.left:
+                writing = thread.submit(self._write_timed, ready)
+                following = self._make_ready(next(batches, []))
+                made, left, taken = writing.result()
+                self.longest_s = max(self.longest_s, taken)
+                customers += made
+                left_over.extend(left)
+                left_over.extend(ready.left)
+                count = ready.record_count
+                progress(count - len(left))
+                size[0] = max(
+                    _SLICE_RECORDS_MIN,
+                    min(_SLICE_RECORDS_MAX, int(max(count, 1) * min(2.0, target_s / max(taken, 1e-4)))),
+                )
+                if not self._store.is_postgres:
+                    time.sleep(taken * _PAUSE_SHARE)  # lets waiting writers in: SQLite's lock knows no queue
+                ready = following
         return customers, left_over
 
-    def _write_slice(self, batch: list[_Placed]) -> tuple[int, list[int]]:
-        places = [at for _, clusters in batch for cluster in clusters for at in cluster]
-        statements = dict(zip(places, self._read(places), strict=True))
-        prepared = self._seal(statements)
-        pids_known = len(self._pids)
+    # -- outside the lock -------------------------------------------------------------------------------
+
+    def _make_ready(self, batch: Sequence[_Item]) -> _Slice:
+        groups = [one for one in batch if isinstance(one, JoinedGroup)]
+        joins: list[PartedJoin] = []
+        left: list[int] = []
+        contracts: dict[str, tuple[int, bool]] = {}
+        if groups:
+            with self._store.inspect() as tx:
+                contracts = tx.read_contracts_in_force()
+                joins, left = part_groups(
+                    tx,
+                    groups,
+                    self._new,
+                    partitioner=self._partitioner,
+                    one_each=self._one_each(),
+                    sealer=self._store.sealer,
+                )
+        placed = [one for one in batch if isinstance(one, Placed)]
+        places = [at for one in placed for cluster in one.clusters for at in cluster]
+        places.extend(at for join in joins for at in join.places)
+        return _Slice(placed, joins, left, contracts, self._seal(places) if places else None)
+
+    def _seal(self, places: list[int]) -> SealedRows:
+        rows = self._read(np.array(places, dtype=np.int64))
+        seal = self._store.sealer.seal_record
+        plain = zip(rows["statement"].to_pylist(), rows["profile"].to_pylist(), strict=True)
+        sealed = [seal(statement, profile) for statement, profile in plain]
+        data_keys, statements, profiles = (
+            pa.array(column, pa.binary()) for column in zip(*sealed, strict=True)
+        )
+        return SealedRows(
+            {place: row for row, place in enumerate(places)},
+            rows.drop_columns(["statement", "profile"]),
+            data_keys,
+            statements,
+            profiles,
+        )
+
+    # -- under the lock ---------------------------------------------------------------------------------
+
+    def _write_timed(self, ready: _Slice) -> tuple[int, list[int], float]:
+        if ready.sealed is None:
+            return 0, [], 0.0
+        started = time.perf_counter()
+        made, left = patiently(partial(self._write_slice, ready, ready.sealed))
+        return made, left, time.perf_counter() - started
+
+    def _write_slice(self, ready: _Slice, sealed: SealedRows) -> tuple[int, list[int]]:
+        numbers = self._new.profile_of[np.fromiter(sealed.at, np.int64, len(sealed.at))]
+        pids_before = self._writer.pids[numbers]
         try:
             with self._store.write() as tx:
                 tx.lock_whole()
                 self._require_running(tx)
-                taken = self._find_taken(tx, statements) if self._is_contract_in_force(tx) else set(places)
-                kept = [one for one in batch if taken.isdisjoint(at for cluster in one[1] for at in cluster)]
-                left = (
-                    [at for one in batch if one not in kept for cluster in one[1] for at in cluster]
-                    if taken
-                    else []
-                )
-                customers = self._build(tx, kept if taken else batch, statements, prepared)
-                for table, rows in self._rows.items():
-                    tx.insert_rows(table, rows)
+                placed, joins = self._find_kept(tx, ready, sealed)
+                customers, stored = self._writer.write(tx, sealed, placed, joins)
                 tx.update_rows("record_load", ("id",), ("beat_at",), [(self._load_id, self._clock())])
         except BaseException:
-            self._pids = dict(islice(self._pids.items(), pids_known))
+            self._writer.pids[numbers] = pids_before
             raise
-        finally:
-            self._rows = {}
-        return customers, left
+        return customers, sorted(sealed.at.keys() - set(stored))
 
     def _require_running(self, tx: SqlTransaction) -> None:
         load = tables.record_load
@@ -145,124 +198,67 @@ class SliceWriter:
         if state != "running":
             raise LoadTakenOver("This load was taken for broken off by another process; run it again.")
 
-    def _seal(self, statements: dict[int, StoredStatement]) -> dict[int, tuple[bytes, bytes, bytes]]:
-        """Return (wrapped data key, sealed statement, sealed profile) of each record, outside the lock."""
-        sealer: Sealer = self._store.sealer
-        sealed = {}
-        for at, one in statements.items():
-            assert one.statement is not None
-            data_key, wrapped = sealer.new_data_key()
-            sealed[at] = (wrapped, sealer.seal(data_key, one.statement), sealer.seal(data_key, one.profile))
-        return sealed
+    def _find_kept(
+        self, tx: SqlTransaction, ready: _Slice, sealed: SealedRows
+    ) -> tuple[list[Placed], list[PartedJoin]]:
+        """Return the components that can be stored as they were foreseen."""
+        contracts = tx.read_contracts_in_force()
+        if contracts.get(self._new.source) != (self._contract_version, False):
+            return [], []  # the rows were read by another contract; they are read again, one by one
+        taken = self._find_taken(tx, sealed)
+        joins = ready.joins if contracts == ready.contracts else []
+        if joins:
+            joins = find_unchanged(tx, joins)
+        if taken:
+            joins = [one for one in joins if taken.isdisjoint(one.places)]
+        placed = ready.placed
+        if taken:
+            placed = [one for one in placed if taken.isdisjoint(at for part in one.clusters for at in part)]
+        return placed, joins
 
-    def _find_taken(self, tx: SqlTransaction, statements: dict[int, StoredStatement]) -> set[int]:
+    def _find_taken(self, tx: SqlTransaction, sealed: SealedRows) -> set[int]:
         """Return the positions whose record, name or profile somebody else stored meanwhile."""
-        refs = {RecordRef(self._new.source, self._new.keys[at]): at for at in statements}
+        places = list(sealed.at)
+        refs = {RecordRef(self._new.source, self._new.keys[at]): at for at in places}
         taken = {refs[ref] for ref in tx.read_records(list(refs))}
-        hash_ref = self._store.sealer.ref_hash
-        by_hash = {hash_ref(ref): at for ref, at in refs.items()}
-        taken.update(by_hash[row.ref_hash] for row in tx.find_named(list(by_hash)))
-        unknown = {
-            one.profile_digest: at
-            for at, one in statements.items()
-            if int(self._new.profile_of[at]) not in self._pids
+        taken.update(self._find_named(tx, refs))
+        digests = sealed.rows["profile_digest"].to_pylist()
+        numbers = self._new.profile_of[np.array(places, dtype=np.int64)]
+        known = self._writer.pids[numbers]
+        found = {bytes(digest): pid for digest, pid in tx.find_pids(set(digests)).items()}
+        # A profile that an earlier slice stored may have been taken away again, and stored again by somebody else.
+        lost = {
+            number
+            for number, digest, pid in zip(numbers.tolist(), digests, known.tolist(), strict=True)
+            if found.get(digest, 0) != pid
         }
-        numbers = {
-            int(self._new.profile_of[unknown[bytes(digest)]]) for digest in tx.find_pids(list(unknown))
-        }
-        numbers |= self._find_vanished(tx, statements)
-        if numbers:
-            taken.update(at for at in statements if int(self._new.profile_of[at]) in numbers)
+        if lost:
+            taken.update(at for at in places if int(self._new.profile_of[at]) in lost)
         return taken
 
-    def _find_vanished(self, tx: SqlTransaction, statements: Mapping[int, StoredStatement]) -> set[int]:
-        """Return the profiles that an earlier slice stored and that somebody took away again."""
-        known = {
-            number: one.profile_digest
-            for at, one in statements.items()
-            if (number := int(self._new.profile_of[at])) in self._pids
-        }
-        found = {bytes(digest): pid for digest, pid in tx.find_pids(list(known.values())).items()}
-        return {number for number, digest in known.items() if found.get(digest) != self._pids[number]}
-
-    def _is_contract_in_force(self, tx: SqlTransaction) -> bool:
-        """Tell whether the rows were read by the contract that is in force; else they are read again, one by one."""
-        return tx.read_contracts_in_force().get(self._new.source) == (self._contract_version, False)
-
-    def _build(
-        self,
-        tx: SqlTransaction,
-        batch: list[_Placed],
-        statements: dict[int, StoredStatement],
-        sealed: dict[int, tuple[bytes, bytes, bytes]],
-    ) -> int:
-        record_count = sum(len(cluster) for _, clusters in batch for cluster in clusters)
-        ids = iter(tx.new_ids(4 * record_count + len(batch)))
-        system_at = tx.tick(self._clock())
-        customers = 0
-        for level, clusters in batch:
-            component_id = next(ids)
-            for cluster in clusters:
-                cid = self._new_cid(system_at)
-                customers += 1
-                self._table("cid_state").append((cid, system_at, FOREVER, CidStatus.LIVE.value, None))
-                for place, at in enumerate(cluster):
-                    kind = EventType.ISSUED if place == 0 else EventType.LINKED
-                    self._build_record(
-                        at, statements[at], sealed[at], ids=ids, component=(component_id, level), cid=cid, kind=kind,
-                        system_at=system_at,
-                    )  # fmt: skip
-        return customers
-
-    def _build_record(
-        self,
-        at: int,
-        one: StoredStatement,
-        sealed: tuple[bytes, bytes, bytes],
-        *,
-        ids: Iterator[int],
-        component: tuple[int, int],
-        cid: Cid,
-        kind: EventType,
-        system_at: Instant,
-    ) -> None:
-        wrapped, sealed_statement, sealed_profile = sealed
-        rid, vid = next(ids), next(ids)
-        number = int(self._new.profile_of[at])
-        pid = self._pids.get(number)
-        if pid is None:
-            pid = self._pids[number] = next(ids)
-            self._table("profile").append((pid, one.profile_digest))
-            self._table("blocking_key").extend((key, pid) for key in one.hashes)
-        valid_from = one.effective_at if one.effective_at is not None else system_at
-        self._table("record").append(
-            (rid, self._new.source, self._new.keys[at], pid, *component, cid, KeyStatus.LIVE.value, vid, one.version,
-             one.effective_at, one.digest, self._contract_version, 1, valid_from, valid_from, system_at, False, wrapped)
-        )  # fmt: skip
-        self._table("record_version").append(
-            (vid, rid, one.version, one.effective_at, system_at, FOREVER, one.digest, self._contract_version,
-             self._author, sealed_statement, sealed_profile)
-        )  # fmt: skip
-        cause = (self._cause.kind.value, self._cause.ref)
-        self._table("crosswalk_history").append(
-            (rid, system_at, valid_from, FOREVER, FOREVER, cid, KeyStatus.LIVE.value, *cause)
-        )
-        self._table("event").append((system_at, next(ids), kind.value, rid, cid, None, 1, valid_from, *cause))
-        if component[1] > 0:
-            # It stands so because of how much is linked to it; that may be in a slice that never comes.
-            self._table("unsettled").append(("load-record", rid))
-
-    def _table(self, name: str) -> list[Row]:
-        return self._rows.setdefault(name, [])
+    def _find_named(self, tx: SqlTransaction, refs: Mapping[RecordRef, int]) -> set[int]:
+        """Return the positions of records that a judgement or a statement names."""
+        named = tables.named_ref.c.ref_hash
+        hashes = set(tx.connection.scalars(select(named).limit(_NAMES_LISTED_MAX)))
+        if not hashes:
+            return set()
+        hash_ref = self._store.sealer.ref_hash
+        by_hash = {hash_ref(ref): at for ref, at in refs.items()}
+        if len(hashes) >= _NAMES_LISTED_MAX:
+            hashes = {row.ref_hash for row in tx.find_named(list(by_hash))}
+        return {by_hash[one] for one in hashes & by_hash.keys()}
 
 
-def _iter_batches(components: Iterator[_Placed], size: Sequence[int]) -> Iterator[list[_Placed]]:
+def _iter_batches(components: Iterator[_Item], size: Sequence[int]) -> Iterator[list[_Item]]:
     """Gather components until they hold as many records as `size[0]`, which changes from slice to slice."""
-    batch: list[_Placed] = []
+    batch: list[_Item] = []
     gathered = 0
     for component in components:
         batch.append(component)
-        gathered += sum(map(len, component[1]))
+        if isinstance(component, JoinedGroup):
+            gathered += len(component.places)
+        else:
+            gathered += sum(map(len, component.clusters))
         if gathered >= size[0]:
             yield batch
             batch, gathered = [], 0

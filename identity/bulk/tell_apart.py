@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from sqlalchemy import select
 
-from identity.bulk.foresee import NewRecords, StoredHolders
 from identity.bulk.prepared_rows import Positions
+from identity.bulk.stored_side import has_profiles
 from identity.errors import WithdrawalsRefused
 from identity.model import Instant, KeyStatus
 from identity.store_sql import tables
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from identity.bulk.request import LoadRequest
     from identity.contract import SourceContract
     from identity.store_sql.opening import SqlStore
-    from identity.store_sql.transaction import SqlTransaction
 
-__all__ = ["Held", "find_absent", "find_new", "find_stored", "read_stored_holders"]
+__all__ = ["Held", "find_absent", "find_new", "find_stored"]
 
 _READ_BATCH: Final = 20_000
 _FEW_ROWS: Final = 20_000
@@ -104,38 +103,9 @@ def find_new(
     numbers, firsts = rows.number_profiles(new)
     is_stored = np.zeros(len(firsts), dtype=np.bool_)
     with store.inspect() as tx:
-        if _has_profiles(tx):
+        if has_profiles(tx):
             for start in range(0, len(firsts), _READ_BATCH):
                 digests = rows.read_digests(firsts[start : start + _READ_BATCH])
                 found = {bytes(digest) for digest in tx.find_pids(digests)}
                 is_stored[start : start + len(digests)] = [digest in found for digest in digests]
     return new[~is_stored[numbers]]
-
-
-def read_stored_holders(tx: SqlTransaction, new: NewRecords, *, limit: int) -> StoredHolders:
-    """Read who holds the new records' blocking keys in the store already."""
-    if not len(new.held_keys) or not _has_profiles(tx):
-        return StoredHolders.none()
-    keys: list[Positions] = []
-    counts: list[Positions] = []
-    holders: list[tuple[Positions, Positions]] = []
-    for start in range(0, len(new.held_keys), _READ_BATCH):
-        held = tx.read_holders(new.held_keys[start : start + _READ_BATCH].tolist(), limit=limit + 1)
-        keys.append(np.fromiter(held, np.int64, len(held)))
-        counts.append(np.fromiter(map(len, held.values()), np.int64, len(held)))
-        usable = [(key, pid) for key, pids in held.items() if len(pids) <= limit for pid in pids]
-        pairs = np.array(usable, dtype=np.int64).reshape(-1, 2)
-        holders.append((pairs[:, 0], pairs[:, 1]))
-    all_keys, all_counts = np.concatenate(keys), np.concatenate(counts)
-    order = np.argsort(all_keys)
-    return StoredHolders(
-        all_keys[order],
-        all_counts[order],
-        (np.concatenate([one for one, _ in holders]), np.concatenate([pids for _, pids in holders])),
-        tx.read_profiles,
-    )
-
-
-def _has_profiles(tx: SqlTransaction) -> bool:
-    """Tell whether the store holds any profile."""
-    return tx.connection.scalar(select(tables.profile.c.pid).limit(1)) is not None

@@ -60,6 +60,21 @@ class Sealer:
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + AESGCM(data_key).encrypt(nonce, plain, None)
 
+    def seal_record(self, *plain: bytes) -> tuple[bytes, ...]:
+        """Return the wrapped form of a fresh data key, then each of `plain` sealed under it.
+
+        The same as `new_data_key` and `seal`, for loads: one draw of randomness and one cipher a record.
+        """
+        drawn = os.urandom(_DATA_KEY_BYTES + _NONCE_BYTES * (1 + len(plain)))
+        data_key, nonces = drawn[:_DATA_KEY_BYTES], drawn[_DATA_KEY_BYTES:]
+        nonce = nonces[:_NONCE_BYTES]
+        sealed = [nonce + self._wrapping.encrypt(nonce, data_key, None)]
+        encrypt = AESGCM(data_key).encrypt
+        for at, one in enumerate(plain, 1):
+            nonce = nonces[at * _NONCE_BYTES : (at + 1) * _NONCE_BYTES]
+            sealed.append(nonce + encrypt(nonce, one, None))
+        return tuple(sealed)
+
     def open(self, data_key: bytes, sealed: bytes) -> bytes:
         """Return what `seal` sealed; raises InvariantBroken when it was changed or the key is another's."""
         try:

@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import text
 
 from identity.bulk.slices import SliceWriter
+from identity.bulk.write_rows import RowWriter
 from identity.settling import Settler
 from tests.identity.bulk.loads import Loads, draw_state
 from tests.promises.world import ONE_EACH, TRUSTED, Name, State, World, make_identity
@@ -82,7 +83,7 @@ def _load_until(
             die()
 
     if spot == "in a slice":
-        _die_after(patch, SliceWriter, "_build", die)
+        _die_after(patch, RowWriter, "write", die)
     elif spot == "before the rest":
         _die_after(patch, SliceWriter, "write", die)
     elif spot == "before settling":
@@ -97,7 +98,8 @@ def _load_until(
             return answers
 
         patch.setattr(world.identity.resolver, "resolve", resolve_and_die)
-        patch.setattr("identity.bulk.load._BATCH", 1)
+        patch.setattr("identity.bulk.load._POSTGRES_BATCH", 1)
+        patch.setattr("identity.bulk.load._SQLITE_BATCH", 1)
     loads.load(world, source, states, between=between)
 
 

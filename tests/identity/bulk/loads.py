@@ -19,12 +19,14 @@ import numpy as np
 import pytest
 
 from identity.bulk import foresee as foresee_room
+from identity.bulk import joining, slices
 from identity.bulk import load as load_room
-from identity.bulk import slices
-from identity.bulk.foresee import Foreseen, NewRecords, StoredHolders
+from identity.bulk.foresee import Foreseen, NewRecords
+from identity.bulk.joining import PartedJoin
 from identity.bulk.load import load_records
 from identity.bulk.preparing import StatedRow
 from identity.bulk.request import LoadReport, LoadRequest
+from identity.bulk.stored_side import StoredHolders
 from identity.contract import SourceContract
 from identity.model import Cid, Instant
 from tests.identity.bulk.plain_engine import PlainEngine
@@ -41,7 +43,10 @@ HARD_CASES = (
     "a profile repeated",
     "a profile in two components",
     "a key repeated in the file",
-    "a record that touches stored ones",
+    "new records joined with stored ones",
+    "a group left to be resolved one by one",
+    "a stored component changed before its slice",
+    "a component too large that touches stored ones",
     "a component left because of a live write",
     "a live write between slices",
     "settling was asked for while the load ran",
@@ -89,6 +94,29 @@ class Loads:
             return foreseen
 
         patch.setattr(load_room, "foresee", note)
+        self.before_lock: Callable[[], object] = lambda: None
+        part_groups, find_unchanged = joining.part_groups, joining.find_unchanged
+
+        def part_noted(*arguments: Any, **options: Any) -> tuple[list[PartedJoin], list[int]]:
+            parted, left = part_groups(*arguments, **options)
+            self.met["new records joined with stored ones"] += len(parted)
+            self.met["a group left to be resolved one by one"] += bool(left)
+            return parted, left
+
+        def find_noted(tx: Any, joins: Sequence[PartedJoin]) -> list[PartedJoin]:
+            unchanged = find_unchanged(tx, joins)
+            self.met["a stored component changed before its slice"] += len(unchanged) < len(joins)
+            return unchanged
+
+        patch.setattr(slices, "part_groups", part_noted)
+        patch.setattr(slices, "find_unchanged", find_noted)
+        write_slice = slices.SliceWriter._write_slice
+
+        def write_slice_noted(writer: slices.SliceWriter, *ready: Any) -> tuple[int, list[int]]:
+            self.before_lock()
+            return write_slice(writer, *ready)
+
+        patch.setattr(slices.SliceWriter, "_write_slice", write_slice_noted)
         write = slices.SliceWriter.write
 
         def write_noted(
@@ -162,7 +190,7 @@ class Loads:
             {node.pid for cluster in one.clusters for node in cluster} for one in foreseen.components
         ] + [{int(new.profile_of[at])} for at in foreseen.singles]
         self.met["a profile in two components"] += sum(map(len, places)) > len(set().union(*places))
-        self.met["a record that touches stored ones"] += bool(len(foreseen.touched))
+        self.met["a component too large that touches stored ones"] += bool(len(foreseen.left))
 
 
 def settle(world: World) -> None:

@@ -1,4 +1,4 @@
-"""The bulk engine by hand: candidates and weights from the blocker and the native scorer, pair by pair.
+"""The bulk engine by hand: weights from the native scorer, pair by pair.
 
 Starting Splink costs a second a load; that both engines give the same weights is proved elsewhere
 (`tests/matching/test_parity.py`), so that most tests of loads may use this one.
@@ -6,8 +6,6 @@ Starting Splink costs a second a load; that both engines give the same weights i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import combinations
 from typing import Any, Self
 
 import pyarrow as pa
@@ -26,7 +24,6 @@ class PlainEngine:
         self._model = model
         self._scorer = compile_scorer(model, hash_key=hash_key)
         self._profiles: dict[int, tuple[str, Profile]] = {}
-        self._holders: dict[int, set[int]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -34,27 +31,24 @@ class PlainEngine:
     def __exit__(self, *_error: object) -> None:
         """Nothing is left behind."""
 
-    def load_table(self, ids: pa.Array, source: str, columns: pa.Table, hashes: pa.Array) -> None:
+    def load_table(self, ids: pa.Array, source: str, columns: pa.Table, _hashes: pa.Array) -> None:
         """Add profiles as they are tabulated."""
         rows = zip(*(columns[name].to_pylist() for name in PROFILE_COLUMNS), strict=True)
-        for row_id, row, keys in zip(ids.to_pylist(), rows, hashes.to_pylist(), strict=True):
+        for row_id, row in zip(ids.to_pylist(), rows, strict=True):
             assert row_id not in self._profiles
             profile = tuple(tuple(value) if isinstance(value, list) else value for value in row)
             self._profiles[row_id] = (source, profile)
-            for key in keys:
-                self._holders.setdefault(key, set()).add(row_id)
 
-    def iter_candidates(self, *, held: Mapping[int, int]) -> Iterator[pa.Table]:
-        """Yield every candidate pair with its weight."""
-        pairs = {
-            pair
-            for key, ids in self._holders.items()
-            if len(ids) + held.get(key, 0) <= self._model.holders_max
-            for pair in combinations(sorted(ids), 2)
-        }
-        rows = [(left, right, self._weigh(left, right)) for left, right in sorted(pairs)]
+    def score_pairs(self, pairs: pa.Table) -> pa.Table:
+        """Return the pairs with their weights; those with an id that is not loaded are left out."""
+        given = zip(*(pairs[name].to_pylist() for name in ("left", "right")), strict=True)
+        rows = [
+            (left, right, self._weigh(left, right))
+            for left, right in given
+            if left in self._profiles and right in self._profiles
+        ]
         columns = list(zip(*rows, strict=True)) or [(), (), ()]
-        yield pa.table(
+        return pa.table(
             dict(zip(("left", "right", "weight"), (pa.array(c, pa.int64()) for c in columns), strict=True))
         )
 

@@ -55,6 +55,7 @@ def one_run(world: World, loads: Loads, number: int) -> None:
     world.empty()
     chance = random.Random(number)
     live = live_writes(world, loads, chance, share=chance.choice((0.0, 0.15, 0.4)))
+    loads.before_lock = live
     if chance.random() < 0.7:
         for source in SOURCES:
             world.tell(*draw_states(chance, source, chance.randrange(8)))

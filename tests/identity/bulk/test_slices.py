@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from identity.bulk.slices import LoadTakenOver
+from identity.bulk.patience import LoadTakenOver
 from tests.identity.bulk.loads import Loads, settle
 from tests.promises.audit import assert_sound
 from tests.promises.world import State, World, open_world
