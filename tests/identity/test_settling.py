@@ -17,7 +17,8 @@ PHONES = column_position("phones")
 
 
 def settle(identity: Identity) -> None:
-    assert identity.settle_some() == 0
+    while identity.settle_some():  # a call ends after half a second, which may be little on a busy machine
+        pass
 
 
 def test_one_record_a_customer_parts_the_records_of_its_source(identity: Identity) -> None:
