@@ -92,8 +92,7 @@ class Preparer:
             option=orjson.OPT_SORT_KEYS,
             default=list,
         )
-        standardised = standardise_clean(attributes, region=contract.region)
-        profile = standardised.profile
+        profile, warnings = standardise_clean(attributes, region=contract.region)
         encoded = encode_profile(profile)
         return PreparedCommand(
             command=command,
@@ -105,5 +104,5 @@ class Preparer:
             encoded_profile=encoded,
             profile_digest=hasher.digest(command.ref.source.encode(), encoded),
             hashes=self.blocker(profile),
-            warnings=tuple((warning.attribute, warning.code) for warning in standardised.warnings),
+            warnings=tuple((warning.attribute, warning.code) for warning in warnings) if warnings else (),
         )

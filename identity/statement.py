@@ -120,7 +120,7 @@ def _read(
             raise StatementRefused("A withdrawal states no attributes and no same_as.")
     else:
         stated = body.get("attributes")
-        if not isinstance(stated, Mapping):
+        if not isinstance(stated, dict | Mapping):
             raise StatementRefused("attributes is missing or not an object.")
         attributes = clean_attributes(stated)
     version = body.get("version")

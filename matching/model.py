@@ -76,7 +76,6 @@ LIST_COLUMNS: Final = (
 PROFILE_COLUMNS: Final = TEXT_COLUMNS + LIST_COLUMNS
 
 _POSITION: Final = {name: position for position, name in enumerate(PROFILE_COLUMNS)}
-_TEXT_COUNT: Final = len(TEXT_COLUMNS)
 
 
 def column_position(name: str) -> int:
@@ -91,8 +90,4 @@ def encode_profile(profile: Profile) -> bytes:
 
 def decode_profile(encoded: bytes) -> Profile:
     """Return the profile that `encode_profile` wrote."""
-    values = orjson.loads(encoded)
-    for position in range(_TEXT_COUNT, len(values)):
-        if values[position] is not None:
-            values[position] = tuple(values[position])
-    return tuple(values)
+    return tuple([tuple(value) if type(value) is list else value for value in orjson.loads(encoded)])

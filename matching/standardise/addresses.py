@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from matching.standardise.fold import fold
 from matching.standardise.junk import is_junk_text
@@ -31,9 +30,8 @@ from matching.standardise.streets import (
 __all__ = ["PostalAddress", "read_address"]
 
 
-@dataclass(frozen=True, slots=True)
-class PostalAddress:
-    """An address in folded pieces; an absent piece is None."""
+class PostalAddress(NamedTuple):
+    """An address in folded pieces, in the order of the profile's columns; an absent piece is None."""
 
     text: str | None
     house_number: str | None
@@ -82,18 +80,24 @@ def read_address(
     Cost: about 6 µs for an address of one line.
     """
     junk: list[str] = []
-    get = stated.get
-    country = _read_piece(get("country"), "country", junk)
-    country = code_country(country) if country else None
-    city = _read_piece(get("city"), "city", junk)
-    state = _read_piece(get("region"), "region", junk)
-    postcode = _read_postcode(get("postcode"), country or (region or "").lower(), junk)
-    unit = _read_piece(get("unit"), "unit", junk)
-    number = _read_piece(get("house_number"), "house_number", junk)
+    country = city = state = postcode = unit = number = None
+    if "country" in stated:
+        country = _read_piece(stated["country"], "country", junk)
+        country = code_country(country) if country else None
+    if "city" in stated:
+        city = _read_piece(stated["city"], "city", junk)
+    if "region" in stated:
+        state = _read_piece(stated["region"], "region", junk)
+    if "postcode" in stated:
+        postcode = _read_postcode(stated["postcode"], country or (region or "").lower(), junk)
+    if "unit" in stated:
+        unit = _read_piece(stated["unit"], "unit", junk)
+    if "house_number" in stated:
+        number = _read_piece(stated["house_number"], "house_number", junk)
     words: list[str] = []
-    source = get("street") or get("line")
+    name = "street" if "street" in stated else "line"
+    source = stated.get(name)
     if source:
-        name = "street" if "street" in stated else "line"
         source = source[:_LINE_CHARS_MAX]
         folded = fold(source)
         if folded is None or is_junk_text(folded):
@@ -106,12 +110,9 @@ def read_address(
             unit = unit or found_unit
         else:
             words = folded.split()[:_WORDS_MAX]
-        if source.find("/") >= 0 and (country or region) in _UNIT_FIRST_REGIONS:
-            words, slashed = _take_slashed_unit(source, words)
-            unit = unit or slashed
-        if "#" in source:
-            words, signed = _take_signed_unit(source, words)
-            unit = unit or signed
+        if "/" in source or "#" in source:
+            words, marked = _take_marked_unit(source, words, country or region)
+            unit = unit or marked
     if number:
         number = _strip_number(number)
     if words:
@@ -128,9 +129,7 @@ def read_address(
     return PostalAddress(whole, number, street, unit, postcode, city, state), tuple(junk)
 
 
-def _read_piece(text: str | None, name: str, junk: list[str]) -> str | None:
-    if not text:
-        return None
+def _read_piece(text: str, name: str, junk: list[str]) -> str | None:
     folded = _fold_piece(text)
     if folded is None:
         junk.append(name)
@@ -144,18 +143,15 @@ def _fold_piece(text: str) -> str | None:
     return None if folded is None or (is_junk_text(folded) and not folded.isdigit()) else folded
 
 
-def _read_postcode(text: str | None, country: str, junk: list[str]) -> str | None:
-    if not text:
-        return None
+def _read_postcode(text: str, country: str, junk: list[str]) -> str | None:
     folded = fold(text[:_PIECE_CHARS_MAX])
-    if folded is None or not folded.strip("0 ") or (is_junk_text(folded) and not folded.isdigit()):
+    if folded is None or not folded.strip("0 ") or (not folded.isdigit() and is_junk_text(folded)):
         junk.append("postcode")
         return None
     code = folded.replace(" ", "")[:_POSTCODE_CHARS_MAX]
-    if (prefixed := _PREFIXED_POSTCODE.fullmatch(code)) is not None:
-        return prefixed[1]
     if not code.isdigit():
-        return code
+        prefixed = _PREFIXED_POSTCODE.fullmatch(code)
+        return code if prefixed is None else prefixed[1]
     if len(code) == 9 and "-" in text:
         return code[:5]
     width = _ZERO_PADDED.get(country)
@@ -253,6 +249,16 @@ def _cut_after_type(words: list[str]) -> tuple[list[str], list[str]]:
                 return words, []
             return words[: position + 1], after
     return words, []
+
+
+def _take_marked_unit(source: str, words: list[str], region: str | None) -> tuple[list[str], str | None]:
+    """Return the words without a unit that stands before a slash or behind a number sign, and the unit."""
+    slashed = signed = None
+    if "/" in source and region in _UNIT_FIRST_REGIONS:
+        words, slashed = _take_slashed_unit(source, words)
+    if "#" in source:
+        words, signed = _take_signed_unit(source, words)
+    return words, slashed or signed
 
 
 def _take_slashed_unit(source: str, words: list[str]) -> tuple[list[str], str | None]:

@@ -96,7 +96,7 @@ def read_email_user(address: str) -> str | None:
 
     None for role accounts (`info`, `sales`) and for fewer than three characters, which tell nobody apart.
     """
-    user = _NO_LETTERS.sub("", address[: address.rindex("@")])
+    user = _keep_letters(address[: address.rindex("@")])
     user = user.rstrip("0123456789") or user
     return None if len(user) < _USER_CHARS_MIN or user in _ROLES else user
 
@@ -104,10 +104,18 @@ def read_email_user(address: str) -> str | None:
 def _is_junk_email(user: str, domain: str) -> bool:
     if domain in _JUNK_DOMAINS or domain.endswith(_JUNK_TOP_DOMAINS):
         return True
-    letters = _NO_LETTERS.sub("", user)
+    letters = _keep_letters(user)
     if not letters or letters in _JUNK_USERS:
         return True
     return user == domain.partition(".")[0] and (len(user) < 3 or is_junk_text(letters))
+
+
+def _keep_letters(user: str) -> str:
+    """Return the letters and digits of a user name of an address, which is lower-case ASCII."""
+    if user.isalnum():
+        return user
+    bare = user.replace(".", "").replace("_", "").replace("-", "")
+    return bare if bare.isalnum() else _NO_LETTERS.sub("", bare)
 
 
 def _is_nothing(text: str) -> bool:
@@ -126,7 +134,9 @@ def _to_ascii(text: str) -> str:
 
 # --- phones ---------------------------------------------------------------------------------------
 
-_PLAIN_PHONE: Final = re.compile(r"\+?[\d\s().\-/]{5,30}")
+_PHONE_SEPARATORS: Final = b" \t\n\r\f\v\x1c\x1d\x1e\x1f().-/"
+_PLAIN_PHONE_CHARS_MIN: Final = 5
+_PLAIN_PHONE_CHARS_MAX: Final = 30
 _NON_DIGITS: Final = re.compile(r"\D+")
 _SUBSCRIBER_DIGITS_MIN: Final = 7
 _PHONE_CHARS_MAX: Final = 60
@@ -160,10 +170,11 @@ def read_phone(text: str, *, region: str | None) -> _Reading:
 
 def parse_phone(text: str, *, region: str | None) -> tuple[str, str] | None:
     """Return country code and national digits as `phonenumbers` would, None for no possible number."""
-    if _PLAIN_PHONE.fullmatch(text) is not None and text.isascii():
-        digits = _NON_DIGITS.sub("", text)
+    is_international = text[:1] == "+"
+    digits = _plain_digits(text[1:] if is_international else text)
+    if digits:
         plain: tuple[str, str] | None = None
-        if text[0] == "+":
+        if is_international:
             plain = _parse_international(digits)
         elif region:
             plain = _parse_national(digits, region)
@@ -172,6 +183,14 @@ def parse_phone(text: str, *, region: str | None) -> tuple[str, str] | None:
     if region is None and text[:2] == "00":
         text = "+" + text[2:]
     return _parse_any(text, region)
+
+
+def _plain_digits(text: str) -> str:
+    """Return the digits of a number in plain notation (ASCII digits and separators), empty for another."""
+    if not text.isascii() or not _PLAIN_PHONE_CHARS_MIN <= len(text) <= _PLAIN_PHONE_CHARS_MAX:
+        return ""
+    digits = text if text.isdigit() else text.encode().translate(None, _PHONE_SEPARATORS).decode()
+    return digits if digits.isdigit() else ""
 
 
 def _parse_any(text: str, region: str | None) -> tuple[str, str] | None:
@@ -215,21 +234,29 @@ def _parse_national(digits: str, region: str) -> tuple[str, str] | None:
 
 
 def _parse_international(digits: str) -> tuple[str, str] | None:
-    if digits[0] == "0":
+    plan = _find_plan_of_code(digits[:3])
+    if plan is None:
         return None
-    for length in (1, 2, 3):
-        regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(digits[:length]))
-        if regions is not None:
-            plan = _find_plan(regions[0])
-            national = digits[length:]
-            return None if plan is None or plan.trunk_prefix.match(national) else _accept(national, plan)
-    return None
+    national = digits[len(plan.country_code) :]
+    return None if plan.trunk_prefix.match(national) else _accept(national, plan)
 
 
 def _accept(national: str, plan: _Plan) -> tuple[str, str] | None:
     # Only what the plan's own pattern knows is certain to be what the library would return.
     if len(national) in plan.lengths and plan.pattern.fullmatch(national):
         return plan.country_code, national
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _find_plan_of_code(start: str) -> _Plan | None:
+    """Return the plan of the country code with which these three digits start, None for none of our own."""
+    if start[0] == "0":
+        return None
+    for length in (1, 2, 3):
+        regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(start[:length]))
+        if regions is not None:
+            return _find_plan(regions[0])
     return None
 
 
@@ -258,7 +285,9 @@ def _find_plan(region: str) -> _Plan | None:
 def _is_filler(national: str) -> bool:
     """Tell whether the national digits are a filler; the last seven alike are one whatever the area is."""
     tail = national[-_SUBSCRIBER_DIGITS_MIN:]
-    return is_junk_digits(national) or tail.count(tail[0]) == len(tail) or tail == "1234567"
+    if tail[0] == tail[-1] and tail.count(tail[0]) == len(tail):
+        return True
+    return tail == "1234567" or is_junk_digits(national)
 
 
 def _has_words(text: str) -> bool:

@@ -68,9 +68,12 @@ def read_birth_date(text: str, *, region: str | None) -> _Reading:
 
 
 # Birth dates come from some 40,000 days, so nearly every call is answered from here.
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=32_768)
 def _read(text: str, *, month_first: bool) -> _Reading:
-    text = _TIME_TAIL.sub("", fold_wide(text)).strip()
+    text = fold_wide(text)
+    if ":" in text:
+        text = _TIME_TAIL.sub("", text)
+    text = text.strip()
     if text.isdigit():
         return _read_digits(text)
     found = _NUMBERS.fullmatch(text)

@@ -14,7 +14,7 @@ import re
 from functools import lru_cache
 from typing import Final, Protocol
 
-from stdnum import get_cc_module, iban, lei
+from stdnum import get_cc_module, numdb
 from stdnum.exceptions import ValidationError
 
 from matching.standardise.fold import fold, fold_wide
@@ -36,6 +36,10 @@ _SPECIMENS: Final = frozenset(
     {"078051120", "219099999", "457555462", "123456789", "12345678", "c01x00t47", "l01x00t47"}
 )
 
+_IBANS: Final = numdb.get("iban")
+_IBAN_PART: Final = re.compile(r"([1-9][0-9]*)!([nac])")
+_BASE_36: Final = str.maketrans({chr(65 + number): str(10 + number) for number in range(26)})
+
 _Reading = tuple[str | None, str | None]
 
 
@@ -51,8 +55,12 @@ def read_identifier(scheme: str, value: str, *, issuer: str | None = None) -> _R
     """
     if not is_known_scheme(scheme):
         return None, "unknown_scheme"
-    bare = _NOT_ALNUM.sub("", (value if value.isascii() else fold_wide(value)).lower())
-    if not bare or is_junk_text(bare) or is_junk_text(fold(value) or "none") or bare in _SPECIMENS:
+    if value.isascii() and value.isalnum():
+        bare = folded = value.lower()
+    else:
+        bare = _NOT_ALNUM.sub("", (value if value.isascii() else fold_wide(value)).lower())
+        folded = fold(value) or "none"
+    if not bare or bare in _SPECIMENS or is_junk_text(bare) or (folded != bare and is_junk_text(folded)):
         return None, "junk"
     if bare.isdigit() and is_junk_digits(bare):
         return None, "junk"
@@ -67,15 +75,31 @@ def read_identifier(scheme: str, value: str, *, issuer: str | None = None) -> _R
 
 def _check(scheme: str, bare: str) -> str | None:
     if scheme == "iban":
-        return None if _is_valid(iban, bare) else "check_digit"
+        return None if _is_iban(bare.upper()) else "check_digit"
     if scheme == "lei":
-        return None if _is_valid(lei, bare) else "check_digit"
+        return None if _sums_to_one(bare.upper()) else "check_digit"
     if scheme == "duns":
         return None if bare.isdigit() and len(bare) == 9 else "unparseable"
     if scheme == "vat_id" and _VAT_PREFIX.match(bare):
         module = _find_vat_module(bare[:2])
         return None if module is None or _is_valid(module, bare) else "check_digit"
     return None
+
+
+def _is_iban(number: str) -> bool:
+    """Tell what `stdnum.iban` tells, which looks its tables up anew for each number."""
+    structure, module = _find_iban_rules(number[:2])
+    return (
+        structure is not None
+        and _sums_to_one(number[4:] + number[:4])
+        and structure.fullmatch(number, 4) is not None
+        and (module is None or _is_valid(module, number))
+    )
+
+
+def _sums_to_one(number: str) -> bool:
+    """Tell whether the check digits of ISO 7064 Mod 97, 10 are right."""
+    return int(number.translate(_BASE_36)) % 97 == 1
 
 
 class _Checker(Protocol):
@@ -88,6 +112,18 @@ def _is_valid(module: _Checker, bare: str) -> bool:
     except ValidationError:
         return False
     return True
+
+
+@lru_cache(maxsize=1 << 11)
+def _find_iban_rules(country: str) -> tuple[re.Pattern[str] | None, _Checker | None]:
+    """Return what a country's account numbers look like behind the check digits, and its own check."""
+    found, properties = _IBANS.info(country)[0]
+    if not properties or found != country:
+        return None, None
+    signs = {"n": "[0-9]", "a": "[A-Z]", "c": "[A-Za-z0-9]"}
+    parts = _IBAN_PART.findall(properties.get("bban", ""))
+    structure = "".join(f"{signs[sign]}{{{length}}}" for length, sign in parts)
+    return re.compile(structure), get_cc_module(country.lower(), "iban")
 
 
 @lru_cache(maxsize=64)

@@ -66,7 +66,7 @@ def is_junk_name(raw: str, folded: str, *, beside_given: bool = False) -> bool:
     Digits alone are no name. `Na` is a name, `na` and `NA` are not; `Null`, `Test` and the like are
     surnames beside a given name.
     """
-    if raw in _SHORT_NOTHING or folded.replace(" ", "").isdigit():
+    if raw in _SHORT_NOTHING or (not folded.isalpha() and folded.replace(" ", "").isdigit()):
         return True
     if not is_junk_text(folded):
         return False
@@ -75,7 +75,7 @@ def is_junk_name(raw: str, folded: str, *, beside_given: bool = False) -> bool:
 
 def is_junk_digits(digits: str) -> bool:
     """Tell whether digits are a filler: all the same, or counted up or down by one."""
-    return digits.count(digits[0]) == len(digits) or digits in _COUNTED
+    return digits in _COUNTED or (digits[0] == digits[-1] and digits.count(digits[0]) == len(digits))
 
 
 def _is_repeated(folded: str) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -74,8 +73,7 @@ _NAME_DOTS: Final = frozenset("\u00b7\u2027\u30fb\uff65")
 _ALTERNATIVES_MAX: Final = 12
 
 
-@dataclass(frozen=True, slots=True)
-class PersonName:
+class PersonName(NamedTuple):
     """A personal name in folded pieces; an absent piece is None, lists are sorted and free of repeats."""
 
     given: str | None
@@ -109,11 +107,11 @@ def read_person_name(
     names, aliases, native spellings) add to `family_alts` and `tokens`.
     """
     junk: list[str] = []
-    given_words = _read_given(given, "given_name", junk) if given else []
-    middle_words = _read_given(middle, "middle_name", junk) if middle else []
+    given_words: Sequence[str] = _read_given(given, "given_name", junk) if given else ()
+    middle_words = _read_given(middle, "middle_name", junk) if middle else ()
     alternatives: set[str] = set()
     asides: list[str] = []
-    family_words: list[str] = []
+    family_words: Sequence[str] = ()
     stated_suffix = _STATED_SUFFIXES.get(fold(suffix) or "") if suffix else None
     if family:
         folded = fold(family)
@@ -146,31 +144,34 @@ def canonical_given_name(given: str) -> str:
 
 
 def _compose(
-    given: list[str],
-    middle: list[str],
-    family: list[str],
+    given: Sequence[str],
+    middle: Sequence[str],
+    family: Sequence[str],
     suffix: str | None,
     alternatives: set[str],
     asides: list[str],
 ) -> PersonName:
     first = given[0] if given else None
     family_name = " ".join(family) or None
-    words = {*given, *middle, *family, *asides, *" ".join(alternatives).split()}
+    words = {*given, *middle, *family, *asides}
+    if alternatives:
+        words.update(" ".join(alternatives).split())
     if len(family) > 1:
         _add_compound(family, alternatives)
-    alternatives.discard(family_name or "")
+    if alternatives:
+        alternatives.discard(family_name or "")
     return PersonName(
-        given=first,
-        given_canon=canonical_given_name(first) if first else None,
-        middle=" ".join(given[1:] + middle) or None,
-        family=family_name,
-        suffix=suffix,
-        family_alts=tuple(sorted(alternatives)[:_ALTERNATIVES_MAX]) or None,
-        tokens=tuple(sorted(words)) or None,
+        first,
+        canonical_given_name(first) if first else None,
+        " ".join((*given[1:], *middle)) or None,
+        family_name,
+        suffix,
+        tuple(sorted(alternatives)[:_ALTERNATIVES_MAX]) or None,
+        tuple(sorted(words)) or None,
     )
 
 
-def _add_compound(family: list[str], alternatives: set[str]) -> None:
+def _add_compound(family: Sequence[str], alternatives: set[str]) -> None:
     """Add the forms under which a family name of several words is also met: joined, bare, each half."""
     alternatives.add("".join(family))
     core = [word for word in family if word not in _PARTICLES]
@@ -186,8 +187,8 @@ def _add_spelling(name: str, alternatives: set[str]) -> None:
 
 
 def _fill(
-    pieces: _Pieces, family: list[str], given: list[str], alternatives: set[str]
-) -> tuple[list[str], list[str]]:
+    pieces: _Pieces, family: Sequence[str], given: Sequence[str], alternatives: set[str]
+) -> tuple[Sequence[str], Sequence[str]]:
     """Return family and given words, completed from a full name."""
     known = {*family, *given}
     if not known:
@@ -197,13 +198,13 @@ def _fill(
     rest = [word for word in pieces.given + pieces.family if word not in known]
     if not family and rest:
         if given and known.isdisjoint(pieces.family):
-            return pieces.family, given + [word for word in pieces.given if word not in known]
+            return pieces.family, [*given, *(word for word in pieces.given if word not in known)]
         return rest, given
     if not given:
         return family, rest
     if pieces.family and pieces.family[-1] not in known:
         alternatives.add(" ".join(pieces.family))
-    return family, given + [word for word in pieces.given if word not in known]
+    return family, [*given, *(word for word in pieces.given if word not in known)]
 
 
 def _is_leading_surname(given: list[str]) -> bool:
@@ -233,11 +234,11 @@ def _strip_titles(words: list[str]) -> list[str]:
     return words[start:]
 
 
-def _read_given(text: str, attribute: str, junk: list[str]) -> list[str]:
+def _read_given(text: str, attribute: str, junk: list[str]) -> tuple[str, ...]:
     words, is_junk = _given_words(text)
     if is_junk:
         junk.append(attribute)
-    return list(words)
+    return words
 
 
 def _read_family(folded: str) -> tuple[list[str], str | None]:
@@ -307,14 +308,14 @@ def _capitals(text: str, count: int) -> int:
     if text.isupper() or text.islower():
         return 0
     words = text.split()
-    if len(words) != count:
+    if len(words) != count or _is_capital(words[0]) == _is_capital(words[-1]):
         return 0
-    upper = [len(word) > 2 and word.isupper() for word in words]
-    if upper[-1] and not upper[0]:
-        return upper.index(True)
-    if upper[0] and not upper[-1]:
-        return -upper.index(False)
-    return 0
+    upper = [_is_capital(word) for word in words]
+    return -upper.index(False) if upper[0] else upper.index(True)
+
+
+def _is_capital(word: str) -> bool:
+    return len(word) > 2 and word.isupper()
 
 
 def _family_start(words: list[str]) -> int:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from matching.standardise.fold import fold, spell_umlauts
 from matching.standardise.junk import is_junk_text
@@ -18,8 +17,7 @@ from matching.standardise.junk import is_junk_text
 __all__ = ["OrganisationName", "read_legal_form", "read_organisation_name"]
 
 
-@dataclass(frozen=True, slots=True)
-class OrganisationName:
+class OrganisationName(NamedTuple):
     """An organisation's name in folded pieces; an absent piece is None, lists are sorted, free of repeats."""
 
     name: str | None

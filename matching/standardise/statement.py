@@ -75,32 +75,36 @@ def clean_attributes(attributes: Mapping[str, object]) -> dict[str, object]:
     return cleaned
 
 
-def _clean_text(value: object, name: str, path: str) -> str:
-    """Return the text of a value, empty when it states nothing."""
+def _clean_text(value: object, name: str, *path: object) -> str:
+    """Return the text of a value, empty when it states nothing; `path` in pieces, for messages only."""
     if isinstance(value, str):
         return value.strip() if value.isprintable() else _clean_unprintable(value, name)
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, int | float | datetime.date):
-        raise AttributesInvalid(f"{path}: expected text, got {_kind_of(value)}. State it as a JSON string.")
+        raise _no_text(path, f"{_kind_of(value)}. State it as a JSON string.")
     if isinstance(value, datetime.date):
         if name != "birth_date":
-            raise AttributesInvalid(f"{path}: expected text, got a date. State it as a JSON string.")
+            raise _no_text(path, "a date. State it as a JSON string.")
         return value.isoformat()[:10]
     if name not in _NUMBERS_TOO:
-        raise AttributesInvalid(f"{path}: expected text, got a number. State it as a JSON string.")
+        raise _no_text(path, "a number. State it as a JSON string.")
     return _spell_number(value, path)
 
 
-def _spell_number(value: float, path: str) -> str:
+def _no_text(path: Iterable[object], got: str) -> AttributesInvalid:
+    return AttributesInvalid(f"{''.join(map(str, path))}: expected text, got {got}")
+
+
+def _spell_number(value: float, path: Iterable[object]) -> str:
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise AttributesInvalid(f"{path}: expected text, got a number that is not finite.")
+            raise _no_text(path, "a number that is not finite.")
         if not value.is_integer():
             return repr(value)
         value = int(value)
     if not -(10**40) < value < 10**40:
-        raise AttributesInvalid(f"{path}: expected text, got a number of more than 40 digits.")
+        raise _no_text(path, "a number of more than 40 digits.")
     return str(value)
 
 
@@ -112,14 +116,13 @@ def _clean_unprintable(text: str, name: str) -> str:
 
 def _clean_texts(value: object, name: str) -> list[str]:
     """Return a list of texts, each once, in the order stated; a single value makes a list of one."""
-    if isinstance(value, str):
-        single = _clean_text(value, name, name)
-        return [single] if single else []
     if not isinstance(value, list | tuple):
         single = _clean_text(value, name, name)
         return [single] if single else []
     _check_length(value, name)
-    texts = [_clean_text(item, name, f"{name}[{position}]") for position, item in enumerate(value)]
+    texts = [_clean_text(item, name, name, "[", position, "]") for position, item in enumerate(value)]
+    if len(texts) == 1:
+        return texts if texts[0] else []
     return list(dict.fromkeys([text for text in texts if text]))
 
 
@@ -130,20 +133,19 @@ def _clean_addresses(value: object) -> list[dict[str, str]]:
     for position, item in enumerate(items):
         if item is None:
             continue
-        if isinstance(item, Mapping):
+        if isinstance(item, dict | Mapping):  # asking the abstract class alone is dear
             parts = {
                 name: text
                 for name in ADDRESS_PARTS
-                if (stated := item.get(name)) is not None
-                and (text := _clean_text(stated, name, f"address[{position}].{name}"))
+                if name in item and (text := _clean_text(item[name], name, "address[", position, "].", name))
             }
         elif text := _clean_text(
-            item, "line" if isinstance(item, str) else "address", f"address[{position}]"
+            item, "line" if isinstance(item, str) else "address", "address[", position, "]"
         ):
             parts = {"line": text}
         else:
             continue
-        if parts and parts not in addresses:
+        if parts and (not addresses or parts not in addresses):
             addresses.append(parts)
     return addresses
 
@@ -151,9 +153,9 @@ def _clean_addresses(value: object) -> list[dict[str, str]]:
 def _clean_identifiers(value: object) -> list[dict[str, str]]:
     identifiers: list[dict[str, str]] = []
     for path, item in _iter_identifiers(value):
-        scheme = _clean_text(item.get("scheme"), "scheme", f"{path}.scheme").lower()
-        text = _clean_text(item.get("value"), "phone", f"{path}.value")
-        issuer = _clean_text(item.get("issuer"), "issuer", f"{path}.issuer")
+        scheme = _clean_text(item.get("scheme"), "scheme", path, ".scheme").lower()
+        text = _clean_text(item.get("value"), "phone", path, ".value")
+        issuer = _clean_text(item["issuer"], "issuer", path, ".issuer") if "issuer" in item else ""
         if not text:
             continue
         if not scheme:
@@ -170,7 +172,7 @@ def _clean_identifiers(value: object) -> list[dict[str, str]]:
 
 def _iter_identifiers(value: object) -> Iterable[tuple[str, Mapping[str, object]]]:
     """Yield each identifier with its path, from a list, a single one or a `{scheme: value}` mapping."""
-    if isinstance(value, Mapping):
+    if not isinstance(value, list | tuple) and isinstance(value, Mapping):
         if "value" in value or "scheme" in value:
             yield "identifiers[0]", value
             return
@@ -185,7 +187,7 @@ def _iter_identifiers(value: object) -> Iterable[tuple[str, Mapping[str, object]
     for position, item in enumerate(value):
         if item is None:
             continue
-        if not isinstance(item, Mapping):
+        if not isinstance(item, dict | Mapping):
             raise AttributesInvalid(f"identifiers[{position}]: expected an object, got {_kind_of(item)}.")
         yield f"identifiers[{position}]", item
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matching.block import KEYS_MAX, blocking_values, compile_blocker, compile_revealer
-from matching.scoring_model import default_scoring_model, load_scoring_model
+from matching.scoring_model import ScoringModel, default_scoring_model, load_scoring_model
 from tests.matching.profiles import make_profile, make_random_profile
 
 HASH_KEY = b"sixteen bytes at least"
@@ -94,3 +94,45 @@ def test_an_optional_part_narrows_a_key_and_its_absence_does_not_take_the_key_aw
     assert not set(block(oslo)) & set(block(bergen))
     assert not set(block(oslo)) & set(block(nowhere))
     assert set(block(nowhere)) & set(block(also_nowhere))
+
+
+def _with_rule(**rule: object) -> ScoringModel:
+    stated = orjson.loads(default_scoring_model().document)
+    stated |= {"blocking": [{"name": "own", "values_max": 8, **rule}], "stop_values": {}}
+    return load_scoring_model(orjson.dumps(stated))
+
+
+def test_a_rule_joins_each_value_of_its_parts_with_each_other() -> None:
+    parts = [
+        {"columns": ["given", "family"], "take": "whole", "length": 2},
+        {"columns": ["emails"], "take": "user", "length": 3},
+        {"columns": ["birth_date"], "take": "start", "length": 4},
+    ]
+    profile = make_profile(
+        given="anna", family="berg", emails=("ab@x.de", "abc@x.de"), birth_date="1980-02-03"
+    )
+
+    found = blocking_values(_with_rule(parts=parts), profile)
+
+    assert found == [("own", "anna|abc|1980"), ("own", "berg|abc|1980")]
+
+
+def test_a_part_stated_twice_counts_twice_and_crossed_parts_are_sorted() -> None:
+    same = {"columns": ["given"], "take": "whole", "length": 0}
+    other = {"columns": ["family"], "take": "end", "length": 3}
+    profile = make_profile(given="nora", family="berg")
+
+    assert blocking_values(_with_rule(parts=[same, same]), profile) == [("own", "nora|nora")]
+    assert blocking_values(_with_rule(parts=[same, other]), profile) == [("own", "nora|erg")]
+    assert blocking_values(_with_rule(parts=[same, other], any_order=True), profile) == [("own", "erg|nora")]
+    assert blocking_values(_with_rule(parts=[same, other]), make_profile(given="nora")) == []
+
+
+def test_a_rule_keeps_its_smallest_values_up_to_its_limit() -> None:
+    parts = [{"columns": ["org_tokens"], "take": "two", "length": 3}]
+    profile = make_profile(org_tokens=("acme", "bo", "global", "mill"))
+
+    assert blocking_values(_with_rule(parts=parts, values_max=2), profile) == [
+        ("own", "acme global"),
+        ("own", "acme mill"),
+    ]

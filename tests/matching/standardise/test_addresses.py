@@ -151,5 +151,5 @@ def test_any_parts_give_folded_pieces(stated: dict[str, str], region: str | None
 
     assert set(junk) <= set(stated)
     if address is not None:
-        pieces = [getattr(address, name) for name in PostalAddress.__slots__]
+        pieces = [getattr(address, name) for name in PostalAddress._fields]
         assert all(piece is None or re.fullmatch(r"[a-z0-9]+(?: [a-z0-9]+)*", piece) for piece in pieces)

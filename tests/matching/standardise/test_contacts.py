@@ -110,7 +110,18 @@ def test_a_number_of_unknown_country_stands_behind_a_zero() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["0000000", "000-000-0000", "1234567", "123-456-7890", "9999999999", "(555) 555-5555", "unknown", "n/a"],
+    [
+        "0000000",
+        "000-000-0000",
+        "1234567",
+        "123-456-7890",
+        "9999999999",
+        "(555) 555-5555",
+        "unknown",
+        "n/a",
+        ".....",
+        "+ (  ) -",
+    ],
 )
 def test_filler_numbers_are_junk(text: str) -> None:
     assert read_phone(text, region="US") == (None, "junk")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stdnum import iban, lei, numdb
 
 from matching.standardise.identifiers import SCHEMES, is_known_scheme, read_identifier
 
@@ -84,3 +86,30 @@ def test_any_prefix_is_checked_without_an_error(scheme: str, value: str) -> None
     _, code = read_identifier(scheme, value)
 
     assert code in {None, "check_digit", "junk"}
+
+
+def test_account_numbers_of_every_country_are_checked_as_the_library_checks_them() -> None:
+    rng = random.Random(5)
+    countries = sorted({low: properties for _, low, _, properties, _ in numdb.get("iban").prefixes}.items())
+    signs = {"n": "0123456789", "a": "ABCXYZ", "c": "019ABCXYZ"}
+    kept = 0
+    for country, properties in [*countries, ("ZZ", {"bban": "12!n"})]:
+        for attempt in range(6):
+            parts = re.findall(r"(\d+)!([nac])", properties["bban"])
+            account = "".join(rng.choice(signs[sign]) for length, sign in parts for _ in range(int(length)))
+            number = country + iban.calc_check_digits(country + "00" + account) + account
+            if attempt > 3:
+                number = number[: rng.randint(5, len(number) - 1)] + rng.choice("019AZ")
+
+            identifier, _ = read_identifier("iban", number)
+
+            assert (identifier is not None) == iban.is_valid(number), country
+            kept += identifier is not None
+    assert kept > 200
+
+
+@given(st.text("0123456789ABCXYZ", min_size=4, max_size=20))
+def test_legal_entities_are_checked_as_the_library_checks_them(value: str) -> None:
+    _, code = read_identifier("lei", value)
+
+    assert code == "junk" or (code is None) == lei.is_valid(value)
