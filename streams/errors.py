@@ -13,6 +13,9 @@ Elsewhere: the HTTP status of each category (`service.problems`); all codes in `
         + KafkaOptionRefused           a Kafka option is fixed, or librdkafka does not take it
         + KafkaUnreachable             no Kafka broker answers
         + KafkaRefused                 the Kafka cluster refuses what was asked
+        + ConnectorInvalid             no connector can be written of what was stated
+        + ConnectorRefused             Kafka Connect does not take a connector
+        + ConnectUnreachable           Kafka Connect does not answer
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ from matching.errors import Category, SameasError
 
 __all__ = [
     "ColumnMissing",
+    "ConnectUnreachable",
+    "ConnectorInvalid",
+    "ConnectorRefused",
     "EncodingInvalid",
     "EncodingUnclear",
     "FileRefused",
@@ -147,3 +153,25 @@ class KafkaRefused(StreamsError):
 
     code = "kafka_refused"
     category = Category.CONFLICT
+
+
+class ConnectorInvalid(StreamsError):
+    """No connector can be written of what was stated: the database's URL, a table, the contract's key."""
+
+    code = "connector_invalid"
+    category = Category.INCORRECT
+
+
+class ConnectorRefused(StreamsError):
+    """Kafka Connect does not take a connector; the message says why, without the password."""
+
+    code = "connector_refused"
+    category = Category.INCORRECT
+
+
+class ConnectUnreachable(StreamsError):
+    """Kafka Connect does not answer, or cannot now."""
+
+    code = "connect_unreachable"
+    category = Category.UNAVAILABLE
+    retryable = True

@@ -51,7 +51,7 @@ NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
 QUICK_START: Final = ("-XX:TieredStopAtLevel=1",)
 """Compile once and lightly: half the processor time until a server answers, less speed in the long run."""
 
-_TEMPLATES: Final = Path(__file__).with_name("kafka")
+_TEMPLATES: Final = Path(__file__).with_name("kafka_files")
 
 
 class PrivateBroker:
@@ -157,7 +157,7 @@ def run_private_broker(
     Args:
         directory: empty or missing; holds the broker's files and is kept. None: a temporary one, removed
             afterwards.
-        settings: broker properties, on top of `kafka/server.properties`.
+        settings: broker properties, on top of `kafka_files/server.properties`.
         java_options: those of its Java machine; a benchmark passes none.
     Raises:
         KafkaUnavailable: no Java, no artefacts, or it does not start; the message ends with its log.
@@ -180,7 +180,7 @@ def run_private_connect(
     Args:
         bootstrap: the broker, which also keeps the worker's own topics.
         directory: see `run_private_broker`.
-        settings: worker properties, on top of `kafka/connect.properties`.
+        settings: worker properties, on top of `kafka_files/connect.properties`.
     Raises:
         KafkaUnavailable: see `run_private_broker`.
     """

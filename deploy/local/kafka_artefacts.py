@@ -1,7 +1,7 @@
 """Fetch Apache Kafka, Kafka Connect and Debezium's connectors from Maven Central, once a machine.
 
 Invariant: a directory of artefacts is complete or not there: it is filled aside and then renamed. Its name
-holds the digest of `kafka/pom.xml`, so a changed version is fetched anew. Java, and Maven for the fetching,
+holds the digest of `kafka_files/pom.xml`, so a changed version is fetched anew. Java, and Maven for the fetching,
 are Debian's packages, installed where that is allowed.
 Elsewhere: starting servers from the artefacts (`deploy.local.kafka`).
 """
@@ -27,7 +27,7 @@ __all__ = ["KafkaUnavailable", "ensure_kafka", "find_artefacts", "find_java"]
 JAVA_MAJOR_MIN: Final = 17
 FETCH_S_MAX: Final = 900.0
 
-_POM: Final = Path(__file__).with_name("kafka") / "pom.xml"
+_POM: Final = Path(__file__).with_name("kafka_files") / "pom.xml"
 _JAVA_PACKAGES: Final = ("openjdk-17-jre-headless", "default-jre-headless")
 """Debian 12's, then whatever a later Debian has."""
 

@@ -16,7 +16,7 @@ from service.cli.reads import explain, lookup, search
 from service.cli.report import report
 from service.cli.session import run
 from service.cli.sources import source_app
-from service.cli.streams import topics_app
+from service.cli.streams import connect_app, topics_app
 
 __all__ = ["app", "main"]
 
@@ -37,6 +37,7 @@ app.command()(report)
 app.command()(evaluate)
 app.add_typer(export_app, name="export")
 app.add_typer(topics_app, name="topics")
+app.add_typer(connect_app, name="connect")
 app.add_typer(judge_app, name="judge")
 app.add_typer(key_app, name="key")
 app.command()(migrate)

@@ -20,7 +20,7 @@ from identity.errors import StoreMigrating, StoreRefused, StoreUnreachable
 from matching.errors import SameasError
 from service.errors import FileInaccessible, SettingsInvalid
 from service.settings import Settings, load_settings
-from streams.errors import KafkaOptionRefused, KafkaUnreachable
+from streams.errors import ConnectUnreachable, KafkaOptionRefused, KafkaUnreachable
 
 if TYPE_CHECKING:
     from identity.model import RecordRef
@@ -48,6 +48,7 @@ _COULD_NOT_RUN: Final = (
     StoreRefused,
     StoreUnreachable,
     FileInaccessible,
+    ConnectUnreachable,
     KafkaOptionRefused,
     KafkaUnreachable,
 )

@@ -1,4 +1,4 @@
-"""`sameas topics`, run in this process on the embedded store and a real broker."""
+"""`sameas topics` and `sameas connect`, run in this process on the embedded store and a real broker."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.local.children import find_free_port
+from identity.errors import SourceUnknown
 from matching.errors import SameasError
 from service.cli import app
 from service.errors import SettingsInvalid
-from streams.errors import KafkaUnreachable
+from streams.errors import ConnectUnreachable, KafkaUnreachable
 
 pytestmark = pytest.mark.slow
 
@@ -22,8 +23,8 @@ def _store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAMEAS_DATA_DIR", str(tmp_path / "data"))
 
 
-def sameas(*arguments: str) -> str:
-    done = CliRunner().invoke(app, arguments)
+def sameas(*arguments: str, typed: str | None = None) -> str:
+    done = CliRunner().invoke(app, arguments, input=typed)
     if isinstance(done.exception, SameasError):
         raise done.exception
     assert done.exit_code == 0, done.output
@@ -75,3 +76,51 @@ def test_without_an_address_or_without_a_broker_the_error_says_what_to_do(
     monkeypatch.setattr("streams.kafka_admin.ANSWER_S_MAX", 0.5)
     with pytest.raises(KafkaUnreachable, match="SAMEAS_KAFKA_BOOTSTRAP"):
         sameas("topics", "apply")
+
+
+def test_the_connectors_of_a_source_are_printed_ready_to_post() -> None:
+    sameas("source", "put", "crm", "--domain", "sales", "--key", "id", "--map", "given_name=given")
+    where = ("--database", "postgresql://u:p@crm-db/crm")
+
+    source = orjson.loads(sameas("connect", "source", "crm", *where, "--table", "customer"))
+    sink = orjson.loads(sameas("connect", "sink", "crm", *where, "--table", "customer_cid"))
+
+    assert source.keys() == sink.keys() == {"name", "config"}
+    assert source["name"] == "sameas-source-crm"
+    assert source["config"]["transforms.records.replacement"] == "sameas.records.crm"
+    assert source["config"]["message.key.columns"].endswith(":id")
+    assert source["config"]["topic.creation.records.partitions"] == "12"
+    assert sink["name"] == "sameas-sink-crm"
+    assert sink["config"]["topics"] == "sameas.assignments.crm"
+
+
+def test_a_url_read_from_standard_input_keeps_its_password_out_of_the_list_of_processes() -> None:
+    sameas("source", "put", "crm", "--domain", "sales", "--key", "id")
+
+    printed = sameas(
+        "connect", "sink", "crm", "--database", "-", "--table", "x", typed="postgresql://u:secret@h/crm\n"
+    )
+
+    assert orjson.loads(printed)["config"]["connection.password"] == "secret"
+
+
+def test_the_sql_of_the_table_of_cids_is_printed_with_or_without_the_trigger() -> None:
+    sameas("source", "put", "crm", "--domain", "sales", "--key", "id")
+    asked = ("connect", "sink", "crm", "--database", "postgresql://u@h/d", "--table", "customer_cid")
+
+    table, both = sameas(*asked, "--sql"), sameas(*asked, "--trigger", "customer", "--cid-column", "mdm_id")
+
+    assert table.startswith('CREATE TABLE IF NOT EXISTS "public"."customer_cid"')
+    assert both.startswith(table)
+    assert 'ON "public"."customer_cid"' in both
+    assert 'UPDATE "public"."customer" SET "mdm_id"' in both
+
+
+def test_a_connector_of_an_unknown_source_or_for_a_connect_that_is_away_is_refused() -> None:
+    where = ("--database", "postgresql://u@h/d", "--table", "customer")
+    with pytest.raises(SourceUnknown):
+        sameas("connect", "source", "crm", *where)
+
+    sameas("source", "put", "crm", "--domain", "sales", "--key", "id")
+    with pytest.raises(ConnectUnreachable):
+        sameas("connect", "source", "crm", *where, "--post", f"http://127.0.0.1:{find_free_port()}")
