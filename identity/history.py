@@ -22,7 +22,7 @@ from identity.errors import InvariantBroken
 from identity.model import FOREVER, Cid, Instant, KeyStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 __all__ = [
     "HistoryEdit",
@@ -32,8 +32,6 @@ __all__ = [
     "OtherCause",
     "OwnVersion",
     "edit_history",
-    "next_system_at",
-    "row_at",
 ]
 
 
@@ -102,7 +100,7 @@ def edit_history(rows: Sequence[HistoryRow], change: KeyChange, system_at: Insta
             for a key that was never accepted.
         change: what happened to the key. On an empty history an `OlderVersion` does nothing and an
             `OtherCause` (a held record let in) opens at `system_at`.
-        system_at: when it is said; later than every `system_from` of `rows` (`next_system_at`).
+        system_at: when it is said; later than every `system_from` of `rows`, as a transaction's tick is.
 
     Raises:
         InvariantBroken: `system_at` is not later than the `system_from` of a row to close.
@@ -126,27 +124,6 @@ def edit_history(rows: Sequence[HistoryRow], change: KeyChange, system_at: Insta
     moved = _say_again(first, valid_from=effective_at, system_at=system_at)
     valid_from = effective_at if first is in_force else in_force.valid_from
     return HistoryEdit((first,), (moved,), valid_from, effective_at)
-
-
-def row_at(rows: Iterable[HistoryRow], valid_at: Instant, known_at: Instant) -> HistoryRow | None:
-    """Return the row that said at `known_at` what held at `valid_at`; None means unknown then.
-
-    `rows` are those of one key in any order, closed ones included.
-    """
-    for row in rows:
-        if row.valid_from <= valid_at < row.valid_to and row.system_from <= known_at < row.system_to:
-            return row
-    return None
-
-
-def next_system_at(clock_now: Instant, last_system_from: Instant | None) -> Instant:
-    """Return the system time of a key's next change: the clock, or just after its last one.
-
-    Strictly grows per key even when the clock stands still or steps back. None is for a new key.
-    """
-    if last_system_from is None or clock_now > last_system_from:
-        return clock_now
-    return last_system_from + 1
 
 
 def _replace_in_force(
@@ -183,5 +160,5 @@ def _require_later(system_at: Instant, row: HistoryRow) -> None:
     if system_at <= row.system_from:
         raise InvariantBroken(
             f"a change at system time {system_at} is not later than the row it replaces ({row.system_from}); "
-            "take system times from next_system_at under the lock of the record"
+            "take system times from the tick of a transaction, under the lock of the record"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ from service.resolvers.pool import ResolverPool
 pytestmark = pytest.mark.slow
 
 CHILD = """
-import os, sys, time
+import os, sys
 from service.resolvers.frames import pack_frame, read_frame, split_body
 source, sink = sys.stdin.buffer, os.fdopen(1, "wb", buffering=0)
 settings = read_frame(source).head["settings"]
@@ -37,8 +38,9 @@ while (frame := read_frame(source)) is not None:
             open(marks + ".died", "w").close()
             os._exit(3)
         if head["do"] == "wait":
-            while not os.path.exists(head["file"]):
-                time.sleep(0.01)
+            gate = os.open(head["gate"], os.O_RDONLY)
+            os.read(gate, 1)
+            os.close(gate)
         if head["do"] == "refuse":
             parts.append({"size": 0, "status": 200, "error": {"code": "version_conflict", "detail": "two"}})
         else:
@@ -50,25 +52,33 @@ while (frame := read_frame(source)) is not None:
 
 
 class Scene:
-    """A pool of stand-ins and what they marked."""
+    """A pool of stand-ins and what they marked; who is told to wait, waits for a byte from a named pipe."""
 
     def __init__(self, directory: Path, **changes: Any) -> None:
         self.marks = directory / "marks"
-        self.gate = directory / "gate"
+        self._gate_path = directory / "gate"
+        os.mkfifo(self._gate_path)
         settings = {"marks": str(self.marks), **changes.pop("settings", {})}
         sizes = {"process_count": 1, "batch_records_max": 10, "waiting_records_max": 50} | changes
         self.pool = ResolverPool(settings, program=("-c", CHILD), **sizes)
 
     async def __aenter__(self) -> Self:
+        # Open both ways, so that opening it waits for nobody on either side.
+        self._gate = os.open(self._gate_path, os.O_RDWR)
         await self.pool.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.gate.touch()
+        self.open_gate()
         await self.pool.close()
+        os.close(self._gate)
+
+    def open_gate(self) -> None:
+        """Let everybody go on who waits, or is told to wait later."""
+        os.write(self._gate, b"." * 100)
 
     def say(self, text: str = "x", *, do: str = "say", repeatable: bool = True) -> asyncio.Task[bytes]:
-        order = Order(do, {"file": str(self.gate)}, text.encode(), repeatable=repeatable)
+        order = Order(do, {"gate": str(self._gate_path)}, text.encode(), repeatable=repeatable)
 
         async def ask() -> bytes:
             return (await self.pool.write(order)).body
@@ -108,7 +118,7 @@ def test_orders_that_come_while_the_process_works_go_together(tmp_path: Path) ->
             others = [pool.say(str(number)) for number in range(25)]
             for _ in range(5):
                 await asyncio.sleep(0)
-            pool.gate.touch()
+            pool.open_gate()
             await first
 
             assert [await one for one in others] == [str(number).encode() for number in range(25)]
@@ -145,7 +155,7 @@ def test_a_job_that_kills_its_process_takes_no_other_with_it(tmp_path: Path) -> 
             await asyncio.sleep(0)
             killer, others = pool.say(do="die"), [pool.say(str(number)) for number in range(4)]
             await asyncio.sleep(0)
-            pool.gate.touch()
+            pool.open_gate()
 
             assert await first == b"X"
             assert [await one for one in others] == [b"0", b"1", b"2", b"3"]
@@ -173,7 +183,7 @@ def test_too_many_waiting_records_are_refused(tmp_path: Path) -> None:
                 await asyncio.sleep(0)
                 asked.append(pool.say())
             await asyncio.sleep(0)
-            pool.gate.touch()
+            pool.open_gate()
 
             results = await asyncio.gather(*asked, return_exceptions=True)
 
@@ -199,7 +209,7 @@ def test_closing_lets_what_is_under_way_end_and_refuses_the_rest(tmp_path: Path)
             closing = asyncio.create_task(pool.pool.close())
             await asyncio.sleep(0)
             late = pool.say()
-            pool.gate.touch()
+            pool.open_gate()
 
             assert await asked == b"X"
             with pytest.raises(ServiceClosing):
