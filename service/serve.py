@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Final
 
@@ -34,6 +35,7 @@ _GC_THRESHOLD: Final = 20_000
 def run_service(settings: Settings, *, tell: Callable[[str], None]) -> None:
     """Serve until a signal; `tell` is given what a person should read (the first admin key, the address)."""
     configure_logging(settings.log_level)
+    _check_certificate(settings)
     store = open_settled_store(settings)
     try:
         preset = settings.admin_key
@@ -96,6 +98,21 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._doors.begin_closing()
         await super().shutdown(sockets)
+
+
+def _check_certificate(settings: Settings) -> None:
+    """Refuse a certificate that cannot be served with, before anything is opened."""
+    if settings.tls_cert is None:
+        return
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # Without a password of our own, OpenSSL would ask a terminal for that of an encrypted key.
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password=lambda: "")
+    except OSError as exc:
+        raise SettingsInvalid(
+            "SAMEAS_TLS_CERT and SAMEAS_TLS_KEY do not name a certificate chain and its key, without a password, "
+            "as PEM files that can be read"
+        ) from exc
 
 
 def _bind(host: str, port: int) -> socket.socket:

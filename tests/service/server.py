@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,7 +67,10 @@ def environment(data_dir: Path, **changes: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def serve(data_dir: Path, **changes: str) -> Iterator[ServedService]:
-    """Run a service with its data in `data_dir`; cost: about two seconds."""
+    """Run a service with its data in `data_dir`; cost: about two seconds.
+
+    Where it has a certificate, its client trusts that one and no other.
+    """
     log_file = data_dir.with_suffix(".log")
     with log_file.open("wb") as log:
         program = subprocess.Popen(
@@ -86,7 +90,11 @@ def serve(data_dir: Path, **changes: str) -> Iterator[ServedService]:
                 break
         assert url, log_file.read_text()
         admin_key = changes.get("SAMEAS_ADMIN_KEY") or (data_dir / "admin.key").read_text().strip()
-        with httpx.Client(base_url=url, headers={"x-api-key": admin_key}, timeout=60) as client:
+        certificate = changes.get("SAMEAS_TLS_CERT")
+        verify = ssl.create_default_context(cafile=certificate) if certificate else True
+        with httpx.Client(
+            base_url=url, headers={"x-api-key": admin_key}, timeout=60, verify=verify
+        ) as client:
             yield ServedService(url, admin_key, data_dir, log_file, program.pid, client)
     finally:
         program.send_signal(signal.SIGTERM)
