@@ -1,10 +1,12 @@
-"""A large load on SQLite lets a service on the same store work: writes get in between slices, reads do not wait."""
+"""A large load on SQLite lets a service on the same store work: writes and reads are answered between its slices.
+
+How long they take at most is for the benchmarks (`benchmarks.measure_beside`); here only the order counts.
+"""
 
 from __future__ import annotations
 
 import random
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,7 @@ from tests.service.server import COMMAND, ServedService, environment, serve
 pytestmark = pytest.mark.slow
 
 ROWS = 50_000
-PUT_S_MAX = 5.0  # promised are 2 s, which the benchmark holds it to: other tests may run on this machine
-READ_S_MAX = 2.0
+SAMPLE = 100
 
 
 def write_people(path: Path) -> None:
@@ -32,34 +33,30 @@ def write_people(path: Path) -> None:
             file.write(f"{number},{given},{family},{born},{given}.{family}{person}@mail.de\n")
 
 
-def put(service: ServedService, number: int) -> float:
+def put(service: ServedService, number: int) -> None:
     attributes = {"given_name": "Ada", "family_name": f"Byron{number}", "email": f"ada{number}@live.de"}
-    started = time.perf_counter()
     answer = service.ask("PUT", f"/v1/sources/live/records/{number}", json={"attributes": attributes})
     assert answer.status_code == 201, answer.text
-    return time.perf_counter() - started
 
 
-def read(service: ServedService, number: int) -> float:
-    started = time.perf_counter()
+def read(service: ServedService, number: int) -> None:
     answer = service.ask("GET", f"/v1/sources/live/records/{number}/cid")
     assert answer.json()["status"] == "live", answer.text
-    return time.perf_counter() - started
 
 
 def count_stored(service: ServedService) -> int:
-    keys = [{"source": "crm", "key": str(key)} for key in range(0, ROWS, 500)]
+    """Return how many of a sample of the load's records are stored: how far it has come."""
+    keys = [{"source": "crm", "key": str(key)} for key in range(0, ROWS, ROWS // SAMPLE)]
     rows = service.ask("POST", "/v1/lookup", json={"keys": keys}).json()["cids"]
     return sum(row["cid"] is not None for row in rows)
 
 
-def test_writes_get_in_between_the_slices_of_a_load_and_reads_do_not_wait(tmp_path: Path) -> None:
+def test_writes_and_reads_are_answered_between_the_slices_of_a_load(tmp_path: Path) -> None:
     people = tmp_path / "people.csv"
     write_people(people)
     with serve(tmp_path / "data") as service:
         for source in ("crm", "live"):
             assert service.ask("PUT", f"/v1/sources/{source}", json={"domain": "sales"}).status_code == 201
-        put(service, 0)
         loading = subprocess.Popen(
             [*COMMAND, "load", "crm", str(people)],
             env=environment(tmp_path / "data"),
@@ -67,24 +64,26 @@ def test_writes_get_in_between_the_slices_of_a_load_and_reads_do_not_wait(tmp_pa
             stderr=subprocess.PIPE,
             text=True,
         )
-        puts: list[float] = []
-        reads: list[float] = []
-        beside_slices = 0
+        # For each write: how far the load had come before it and when it and a read of it were answered.
+        beside: list[tuple[int, int]] = []
         try:
+            before = count_stored(service)
             while loading.poll() is None:
-                puts.append(put(service, len(puts) + 1))
-                reads.append(read(service, len(puts)))
-                if len(puts) % 10 == 0:
-                    beside_slices += 0 < count_stored(service) < 100
+                put(service, len(beside))
+                read(service, len(beside))
+                after = count_stored(service)
+                beside.append((before, after))
+                before = after
         finally:
             loading.kill()
         out, err = loading.communicate()
 
         assert loading.returncode == 0, err
         assert out.startswith(f"{ROWS} rows: ")
-        assert count_stored(service) == 100
-        assert beside_slices > 5
-        assert max(puts) < PUT_S_MAX
-        assert max(reads) < READ_S_MAX
-        for number in (1, len(puts)):
+        assert count_stored(service) == SAMPLE
+        # A write that waits for the whole load sees nothing of it, and then all of it.
+        between = {after for _, after in beside if 0 < after < SAMPLE}
+        assert len(between) > 5
+        assert (0, SAMPLE) not in beside
+        for number in (0, len(beside) - 1):
             read(service, number)
