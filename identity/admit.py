@@ -48,6 +48,7 @@ class Admission:
         self._targets: dict[RecordRef, RecordRef | None] = {}
         self._digests: list[bytes] = []
         self._pids: dict[bytes, int] = {}
+        self._floors: dict[str, int] = {}
 
     def admit(
         self, prepared: Sequence[PreparedCommand], seeds: Seeds, changes: list[Change]
@@ -79,7 +80,17 @@ class Admission:
             for one in prepared
             if one.profile_digest is not None and not self._is_held(one, held.get(one.command.ref))
         ]
-        _, held, named, self._pids, holders, self.contracts_in_force, self.is_load_running = tx.at_once(
+        has_version = any(one.command.version is not None for one in prepared)
+        (
+            _,
+            held,
+            named,
+            self._pids,
+            holders,
+            self.contracts_in_force,
+            self.is_load_running,
+            self._floors,
+        ) = tx.at_once(
             tx.ask_lock(sorted(wanted)),
             known(held) if self._is_exclusive else tx.ask_records(refs),
             known(named) if self._is_exclusive else self._ties.ask_names(refs),
@@ -87,6 +98,7 @@ class Admission:
             tx.ask_holders(keys, limit=limit),
             tx.ask_contracts_in_force(),
             tx.ask_load_running(),
+            tx.ask_floors() if has_version else known({}),
         )
         self._census.take_holders(keys, holders, limit=limit)
         if not self._is_exclusive:
@@ -181,7 +193,10 @@ class Admission:
     def _decide(self, one: PreparedCommand, row: RecordRow | None) -> Change:
         change = Change(one, row, None, rid=row.rid if row else 0)
         command = one.command
-        if row is None:
+        is_below = command.version is not None and command.version < self._floors.get(command.ref.source, 0)
+        if row is None and is_below:
+            change.standing = Standing.OLDER
+        elif row is None:
             if command.is_withdrawal and command.version is None and command.effective_at is None:
                 change.error = RecordUnknown(
                     f"Source {one.contract.name} never stated this record, so there is nothing to withdraw; "
@@ -193,6 +208,8 @@ class Admission:
         else:
             stated = (command.version, command.effective_at, one.digest)
             change.standing = decide_standing(stated, (row.version, row.effective_at, bytes(row.digest)))
+            if is_below and change.standing is Standing.NEWER:
+                change.standing = Standing.OLDER
             is_read_otherwise = row.contract_version != one.contract.version and not command.is_withdrawal
             if change.standing is Standing.SAME and is_read_otherwise:
                 change.standing = Standing.NEWER

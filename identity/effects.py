@@ -207,7 +207,8 @@ class Effects:
         )
 
     def _write_not_newer(self, change: Change) -> RecordAnswer:
-        assert change.row is not None
+        if change.row is None:  # older than a truncation of its source, and never seen before
+            return self._answer(change, None, Outcome.STALE)
         command = change.prepared.command
         row = self._moved.get(change.rid, change.row)
         if change.is_kept_older:
@@ -226,7 +227,7 @@ class Effects:
             cid=cid,
             outcome=outcome,
             known_at=self._system_at,
-            is_new=change.row is None,
+            is_new=change.row is None and change.applies,
             warnings=change.prepared.warnings,
         )
 

@@ -7,8 +7,9 @@ Elsewhere: HTTP (`identity.api`), the command line and processes (`service`), th
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from identity.change import Seeds
 from identity.contract import SourceContract
@@ -26,6 +27,7 @@ from identity.model import (
     CrosswalkEvent,
     Instant,
     JudgementClass,
+    Outcome,
     RecordAnswer,
     RecordCommand,
     RecordRef,
@@ -44,6 +46,8 @@ from matching.block import compile_revealer
 from matching.errors import SameasError
 
 __all__ = ["Identity"]
+
+_WITHDRAW_BATCH: Final = 200
 
 
 class Identity:
@@ -109,11 +113,11 @@ class Identity:
                 rows = connection.execute(
                     select(record.c.key, record.c.version, record.c.effective_at)
                     .where(record.c.source == name, record.c.status == "live")
-                    .limit(200)
+                    .limit(_WITHDRAW_BATCH)
                 ).all()
             if not rows:
                 return withdrawn
-            answers = self.resolver.resolve(
+            withdrawn += self._withdraw(
                 [
                     RecordCommand(
                         RecordRef(name, row.key),
@@ -126,10 +130,65 @@ class Identity:
                     for row in rows
                 ]
             )
-            for answer in answers:
-                if isinstance(answer, SameasError):
-                    raise answer
-            withdrawn += len(rows)
+
+    def truncate_source(
+        self, name: str, version: int, *, effective_at: Instant | None = None, author: str
+    ) -> int:
+        """Withdraw every record of a source that is older than a version; return how many there were.
+
+        From now on what arrives with a smaller version is stale. Safe to run again after a crash.
+        """
+        self.contracts.get(name)
+        source, record = tables.source, tables.record
+        with self.store.write() as tx:
+            tx.lock_whole()
+            tx.connection.execute(
+                update(source)
+                .where(
+                    source.c.name == name,
+                    or_(source.c.floor_version.is_(None), source.c.floor_version < version),
+                )
+                .values(floor_version=version)
+            )
+        cause = Cause(CauseKind.RECORD, f"truncation-{version}")
+        withdrawn, last_key = 0, ""
+        while True:
+            with self.store.read() as connection:
+                keys = connection.scalars(
+                    select(record.c.key)
+                    .where(
+                        record.c.source == name,
+                        record.c.key > last_key,
+                        record.c.status == "live",
+                        or_(record.c.version.is_(None), record.c.version < version),
+                    )
+                    .order_by(record.c.key)
+                    .limit(_WITHDRAW_BATCH)
+                ).all()
+            if not keys:
+                return withdrawn
+            commands = [
+                RecordCommand(
+                    RecordRef(name, key),
+                    None,
+                    version=version,
+                    effective_at=effective_at,
+                    author=author,
+                    cause=cause,
+                )
+                for key in keys
+            ]
+            withdrawn += self._withdraw(commands)
+            last_key = keys[-1]
+
+    def _withdraw(self, commands: Sequence[RecordCommand]) -> int:
+        """Resolve withdrawals; return how many withdrew something; raises the first error."""
+        count = 0
+        for answer in self.resolver.resolve(commands):
+            if isinstance(answer, SameasError):
+                raise answer
+            count += answer.outcome is Outcome.WITHDRAWN
+        return count
 
     # -- commands ---------------------------------------------------------------------------------------
 

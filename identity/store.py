@@ -201,6 +201,9 @@ class WriteTransaction(TableWriter, Protocol):
     def ask_contracts_in_force(self) -> Question[dict[str, tuple[int, bool]]]:
         """Ask for what `read_contracts_in_force` returns."""
 
+    def ask_floors(self) -> Question[dict[str, int]]:
+        """Ask, by source, below which number a version is older than a truncation of the source."""
+
     def ask_load_running(self) -> Question[bool]:
         """Ask for what `is_load_running` returns."""
 

@@ -80,6 +80,7 @@ source: Final = Table(
     Column("name", _Bytes, primary_key=True),
     Column("contract_version", Integer, nullable=False),
     Column("retired_at", BigInteger),
+    Column("floor_version", BigInteger, comment="versions below it are older than a truncation"),
 )
 
 source_contract: Final = Table(

@@ -191,6 +191,9 @@ class SqlTransaction(ABC):
     def ask_contracts_in_force(self) -> Question[dict[str, tuple[int, bool]]]:
         return self._ask("SELECT name, contract_version, retired_at FROM source", (), _contracts)
 
+    def ask_floors(self) -> Question[dict[str, int]]:
+        return self._ask("SELECT name, floor_version FROM source WHERE floor_version IS NOT NULL", (), dict)
+
     def is_load_running(self) -> bool:
         return _only(self.ask_load_running())
 
