@@ -217,11 +217,15 @@ class SliceWriter:
         return placed, joins
 
     def _find_taken(self, tx: SqlTransaction, sealed: SealedRows) -> set[int]:
-        """Return the positions whose record, name or profile somebody else stored meanwhile."""
+        """Return the positions that a slice must not store: somebody else was there first, or they are stale."""
         places = list(sealed.at)
         refs = {RecordRef(self._new.source, self._new.keys[at]): at for at in places}
         taken = {refs[ref] for ref in tx.read_records(list(refs))}
         taken.update(self._find_named(tx, refs))
+        (floors,) = tx.at_once(tx.ask_floors())
+        if floor := floors.get(self._new.source):  # what a truncation of the source made stale
+            versions = zip(places, sealed.rows["version"].to_pylist(), strict=True)
+            taken.update(at for at, version in versions if version is not None and version < floor)
         digests = sealed.rows["profile_digest"].to_pylist()
         numbers = self._new.profile_of[np.array(places, dtype=np.int64)]
         known = self._writer.pids[numbers]

@@ -12,7 +12,7 @@ import pytest
 from tests.identity.bulk.loads import Loads, draw_judge, draw_state, draw_states, settle
 from tests.promises.amount import SOAK
 from tests.promises.audit import assert_sound
-from tests.promises.world import ONE_EACH, TRUSTED, World, open_world
+from tests.promises.world import ONE_EACH, TRUSTED, State, World, open_world
 
 pytestmark = pytest.mark.slow
 
@@ -110,3 +110,19 @@ def test_p3_in_bulk_by_splink_one_by_one_and_one_after_the_other_give_one_partit
                 assert world.found() == singly.found()
                 assert world.found_components() == singly.found_components()
             singly.check()
+
+
+def test_rows_older_than_a_truncation_of_their_source_are_stale_in_a_load_too(
+    world: World, patch: pytest.MonkeyPatch
+) -> None:
+    loads = Loads(patch)
+    world.identity.truncate_source("crm", 10, author="worker")
+    states = [
+        State(("crm", str(number)), {"email": (f"u{number}",)}, version=5 + number) for number in range(10)
+    ]
+
+    report = loads.load(world, "crm", states)
+    settle(world)
+
+    assert report.outcomes["stale"] == 5
+    assert world.found() == {frozenset({("crm", str(number))}) for number in range(5, 10)}
