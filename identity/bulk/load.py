@@ -24,6 +24,7 @@ Elsewhere: the command (`service.cli`), reading files (`streams`), settling (`id
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -40,6 +41,7 @@ from identity.bulk.running import RunningLoad
 from identity.bulk.slices import SliceWriter
 from identity.bulk.stored_side import read_stored_holders
 from identity.bulk.tell_apart import Held, find_absent, find_new, find_stored
+from identity.bulk.unusable import count_unusable
 from identity.bulk.write_rows import Placed, RowWriter
 from identity.errors import SourceRetired
 from identity.model import (
@@ -55,6 +57,7 @@ from identity.model import (
     SameAs,
 )
 from identity.settling import LOADS_HERE
+from matching.block import compile_revealer
 
 if TYPE_CHECKING:
     from identity.contract import SourceContract
@@ -115,6 +118,7 @@ class _Load:
 
     def run(self) -> LoadReport:
         request = self._request
+        counted_before = Counter(self._identity.resolver.keys_unusable)
         with (
             tempfile.TemporaryDirectory(prefix="sameas-load-") as folder,
             PreparedRows(Path(folder)) as rows,
@@ -135,6 +139,7 @@ class _Load:
         for start in range(0, len(commands), self._batch):
             self._resolve(commands[start : start + self._batch])
         self._settle()
+        self._report.keys_unusable += self._identity.resolver.keys_unusable - counted_before
         return self._report
 
     # -- steps 1 and 2 ----------------------------------------------------------------------------------
@@ -246,7 +251,17 @@ class _Load:
         self._report.longest_slice_s = writer.longest_s
         running.forget_foreign_keys(new)
         running.set_state("settling")
-        return positions[np.array([*foreseen.left.tolist(), *left], dtype=np.int64)]
+        places_left = np.array([*foreseen.left.tolist(), *left], dtype=np.int64)
+        self._report.keys_unusable += count_unusable(
+            new,
+            stored,
+            left=places_left,
+            holders_max=self._identity.resolver.model.holders_max,
+            reveal=compile_revealer(
+                self._identity.resolver.model, hash_key=self._store.sealer.blocking_hash_key
+            ),
+        )
+        return positions[places_left]
 
     def _list_one_each(self) -> set[str]:
         """Return the sources that hold one record of a customer, by the contracts in force."""

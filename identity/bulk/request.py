@@ -44,5 +44,8 @@ class LoadReport:
     outcomes: Counter[str] = field(default_factory=Counter)
     customers_issued: int = 0
     candidates: int = 0
+    keys_unusable: Counter[str] = field(
+        default_factory=Counter
+    )  # by blocking rule: how often a record held one
     longest_slice_s: float = 0.0
     withdrawals_withheld: int = 0  # absent from a snapshot, but so may be the key of a refused row

@@ -176,6 +176,9 @@ def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
 
 def _print_report(report: LoadReport, rejects: Path | None) -> None:
     typer.echo(f"{report.rows} rows: " + ", ".join(f"{count} {name}" for name, count in _counts(report)))
+    if report.keys_unusable:
+        passed_over = ", ".join(f"{rule} {count}" for rule, count in report.keys_unusable.most_common())
+        typer.echo(f"blocking keys passed over because too many records hold them: {passed_over}")
     if report.withdrawals_withheld:
         typer.echo(
             f"{report.withdrawals_withheld} absent records are not withdrawn: a refused row has no readable key",

@@ -98,6 +98,21 @@ def test_a_file_is_loaded_looked_up_searched_explained_and_judged(data_dir: Path
     assert "unknown_judgement" in sameas(data_dir, "judge", "withdraw", judgement, status=1)[1]
 
 
+def test_a_load_tells_by_rule_which_keys_too_many_hold_and_not_their_values(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "people.csv"
+    people = "".join(f"{number},Given{number},Family{number},shop@mail.de\n" for number in range(105))
+    file.write_text(f"id,given_name,family_name,email\n{people}")
+    sameas(data_dir, "source", "put", "crm", "--domain", "sales", "--key", "id")
+
+    out, err = sameas(data_dir, "load", "crm", str(file))
+
+    [told] = [line for line in out.splitlines() if "too many records hold" in line]
+    assert "email 5" in told
+    assert "shop" not in out + err
+
+
 def test_a_truth_is_compared_with_what_is_stored(data_dir: Path, tmp_path: Path) -> None:
     file, truth = tmp_path / "people.csv", tmp_path / "truth.parquet"
     file.write_text(PEOPLE)
