@@ -22,7 +22,7 @@ import numpy as np
 from identity.model import RecordRef, order_bytes
 from matching.cluster import UNCONSTRAINED, Constraints, Member, cluster_component
 from matching.model import Millibits, column_position
-from matching.partition import Links, find_components, iter_groups
+from matching.partition import Links, connect_few, find_components, iter_groups
 
 if TYPE_CHECKING:
     from identity.judge import Bindings
@@ -187,6 +187,7 @@ class Partitioner:
         evidence: Collection[tuple[int, int]],
         joined: list[list[int]],
     ) -> list[tuple[int, list[int]]]:
+        """Return the components, each with the index of the threshold at which it was taken."""
         by_pid: dict[int, list[int]] = {}
         by_rid: dict[int, int] = {}
         for position, node in enumerate(nodes):
@@ -204,6 +205,10 @@ class Partitioner:
                 at, to = by_rid[one], by_rid[other]
                 weight = scores.weigh(nodes[at].pid, nodes[to].pid) + self.model.same_as_millibits
                 edges.append((at, to, weight))
+        if len(nodes) <= self.model.component_max:
+            held = [(left, right) for left, right, weight in edges if weight >= self.link_min]
+            held += [(group[0], other) for group in joined for other in group[1:]]
+            return [(0, group) for group in connect_few(len(nodes), held)]
         table = np.array(edges, dtype=np.int64).reshape(-1, 3)
         components = find_components(
             len(nodes),

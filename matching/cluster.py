@@ -34,8 +34,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
-from itertools import combinations, pairwise
-from typing import Final
+from itertools import combinations
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -48,8 +48,7 @@ PairWeights = Callable[[int, int], Millibits] | npt.NDArray[np.int64]
 """Unclipped weight of the records at two positions, symmetric: a function, or a square matrix."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One record of a component, as far as clustering needs it."""
 
     order_key: tuple[bytes, bytes]  # (source, K) as UTF-8
@@ -78,6 +77,7 @@ _Floats = npt.NDArray[np.float64]
 _NEVER: Final = -np.inf
 _HEAP_UNITS_MAX: Final = 30
 _ARRAY_UNITS_MAX: Final = 3_000  # 150 MB of matrices
+_FEW_MEMBERS_MAX: Final = 8
 
 
 def cluster_component(
@@ -95,7 +95,7 @@ def cluster_component(
             weight or a weaker constraint stated for one of them holds for all. Records that a judgement
             names need no pin.
         weights: asked once for each pair of profiles (or pinned records), and once for two records of
-            one profile; never for a record with itself.
+            one profile, in few records perhaps twice; never for a record with itself.
         cut: lowest mean at which two groups of records still merge; at most `clip`.
         clip: weights count in the mean as at most this, and at least minus this.
         constraints: weaker ones do not hold between records that are joined.
@@ -107,6 +107,10 @@ def cluster_component(
         raise ValueError(f"clip must be positive and not below the cut; got cut {cut}, clip {clip}")
     if not members:
         return []
+    if constraints is UNCONSTRAINED and len(members) <= _FEW_MEMBERS_MAX and callable(weights):
+        order = _put_in_order(members)
+        if all(weights(left, right) >= cut for left, right in combinations(order, 2)):
+            return [order]
     layout = _lay_out(members, weights, clip, constraints)
     if layout.is_free and layout.weight_min >= cut:
         return [layout.order]
@@ -169,9 +173,7 @@ class _Layout:
 
 
 def _lay_out(members: Sequence[Member], weights: PairWeights, clip: int, constraints: Constraints) -> _Layout:
-    order = sorted(range(len(members)), key=lambda position: members[position].order_key)
-    if any(members[a].order_key == members[b].order_key for a, b in pairwise(order)):
-        raise ValueError("a record occurs twice in one component")
+    order = _put_in_order(members)
     rank = [0] * len(order)
     for place, position in enumerate(order):
         rank[position] = place
@@ -202,6 +204,15 @@ def _lay_out(members: Sequence[Member], weights: PairWeights, clip: int, constra
             units.extend(_Unit([position], [(number, 1)]) for position in records)
     units.sort(key=lambda unit: rank[unit.records[0]])
     return _Layout(order, rank, table, units, apart, one_each)
+
+
+def _put_in_order(members: Sequence[Member]) -> list[int]:
+    """Return the positions in record order."""
+    keys = [member.order_key for member in members]
+    order = sorted(range(len(members)), key=keys.__getitem__)
+    if len(set(keys)) < len(keys):
+        raise ValueError("a record occurs twice in one component")
+    return order
 
 
 def _sort_into_classes(

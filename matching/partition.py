@@ -15,7 +15,7 @@ one component (`matching.cluster`), the same rule record by record (`identity.re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -25,7 +25,16 @@ import numpy.typing as npt
 
 from matching.model import Millibits
 
-__all__ = ["Components", "Links", "Oversized", "Partition", "find_components", "iter_groups", "part_records"]
+__all__ = [
+    "Components",
+    "Links",
+    "Oversized",
+    "Partition",
+    "connect_few",
+    "find_components",
+    "iter_groups",
+    "part_records",
+]
 
 Positions = npt.NDArray[np.int64]
 
@@ -119,6 +128,26 @@ def find_components(
     roots = _connect(record_count, glue_left[kept], glue_right[kept])
     labels[open_records] = roots[open_records]
     return Components(labels, levels, oversized)
+
+
+def connect_few(record_count: int, edges: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Group records that edges connect: positions ascending, groups by their first.
+
+    What `find_components` finds for at most `component_max` records, given their links and judgements as
+    edges; without arrays, which cost more than a few records do.
+    """
+    group_of: list[list[int]] = [[position] for position in range(record_count)]
+    for left, right in edges:
+        kept, joining = group_of[left], group_of[right]
+        if kept is joining:
+            continue
+        if len(kept) < len(joining):
+            kept, joining = joining, kept
+        kept += joining
+        for position in joining:
+            group_of[position] = kept
+    groups = {id(group): group for group in group_of}
+    return sorted(sorted(group) for group in groups.values())
 
 
 def part_records(

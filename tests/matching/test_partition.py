@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matching.cluster import Constraints, Member, cluster_component
-from matching.partition import Components, Links, find_components, iter_groups, part_records
+from matching.partition import Components, Links, connect_few, find_components, iter_groups, part_records
 from tests.oracle import (
     OracleComponent,
     OracleJudgement,
@@ -274,6 +274,17 @@ def test_clusters_are_sought_in_components_of_two_or_more_only() -> None:
     assert asked == [[1, 3, 5]]
     assert found.labels.tolist() == [0, 1, 2, 3, 4, 3]
     assert found.components.labels.tolist() == [0, 1, 2, 1, 4, 1]
+
+
+@given(st.integers(1, COMPONENT_MAX), st.data())
+def test_few_records_are_connected_as_many_are(record_count: int, data: st.DataObject) -> None:
+    position = st.integers(0, record_count - 1)
+    edges = data.draw(st.lists(st.tuples(position, position), max_size=8))
+
+    groups = connect_few(record_count, edges)
+
+    labels = find(record_count, *((left, right, 1) for left, right in edges)).labels
+    assert groups == [group.tolist() for group in iter_groups(labels, size_min=1)]
 
 
 @pytest.mark.parametrize("thresholds", [(), (2, 1), (1, 1)])
