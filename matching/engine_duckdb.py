@@ -155,16 +155,6 @@ class DuckDbEngine:
         self._con.execute(f"DROP TABLE {numbered}")
         return found
 
-    def count_unusable_keys(self, *, held: Mapping[int, int] | None = None) -> int:
-        """Return how many blocking keys more than `holders_max` profiles hold."""
-        self._register_held(held or {})
-        row = self._con.execute(
-            "SELECT count(*) FROM (SELECT h FROM blocking_keys LEFT JOIN held USING (h) GROUP BY h "
-            f"HAVING count(*) + coalesce(any_value(n), 0) > {self._model.holders_max})"
-        ).fetchall()
-        self._con.unregister("held")
-        return int(row[0][0])
-
     def _count(self, table: str) -> int:
         return int(self._con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 

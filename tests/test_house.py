@@ -33,7 +33,6 @@ CLOCK_CALLS = {
 LINES_MAX = 400
 # A file that reads as one thing may run long: path -> why.
 LONG_ROOMS: dict[str, str] = {
-    "matching/cluster.py": "one rule in three ways that must agree; apart they would drift",
     "matching/scoring_model.py": "the document and its strict reader, field by field",
 }
 

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matching import cluster
-from matching.cluster import Constraints, Member, cluster_component
+from matching.cluster import Constraints, Member, chain, cluster_component, component
+from matching.cluster.chain import merge_by_chain
+from matching.cluster.heap import merge_by_heap
+from matching.cluster.layout import Layout, lay_out
 from tests.oracle import OracleJudgement, OracleNumbers, OracleRecord, oracle_partition
 
 EVIDENCE_WEIGHT = 2
@@ -163,14 +165,14 @@ def plain_case(
 
 
 def cluster_both_ways(case: Case) -> tuple[list[list[int]], list[list[int]]]:
-    layout = cluster._lay_out(case.members, case.weigh, case.clip, case.constraints)
+    layout = lay_out(case.members, case.weigh, case.clip, case.constraints)
     return (
-        case.in_order(cluster._merge_by_heap(layout, case.cut, case.clip)),
-        case.in_order(cluster._merge_by_chain(layout, case.cut, case.clip)),
+        case.in_order(merge_by_heap(layout, case.cut, case.clip)),
+        case.in_order(merge_by_chain(layout, case.cut, case.clip)),
     )
 
 
-def make_large_component(seed: int, size: int, weight_max: int) -> tuple[cluster._Layout, int, int]:
+def make_large_component(seed: int, size: int, weight_max: int) -> tuple[Layout, int, int]:
     rng = np.random.default_rng(seed)
     table = rng.integers(-weight_max, weight_max, (size, size), endpoint=True)
     table = np.triu(table, 1) + np.triu(table, 1).T
@@ -187,7 +189,7 @@ def make_large_component(seed: int, size: int, weight_max: int) -> tuple[cluster
     )
     clip = int(rng.integers(1, weight_max, endpoint=True))
     cut = int(rng.integers(-1, clip, endpoint=True))
-    return cluster._lay_out(members, weights, clip, constraints), cut, clip
+    return lay_out(members, weights, clip, constraints), cut, clip
 
 
 @pytest.mark.slow
@@ -223,8 +225,8 @@ def test_heap_and_chain_agree_with_the_oracle_on_wide_weights(case: Case) -> Non
 def test_heap_and_chain_agree_on_up_to_two_hundred_records(seed: int, size: int, weight_max: int) -> None:
     layout, cut, clip = make_large_component(seed, size, weight_max)
 
-    by_heap = cluster._merge_by_heap(layout, cut, clip)
-    by_chain = cluster._merge_by_chain(layout, cut, clip)
+    by_heap = merge_by_heap(layout, cut, clip)
+    by_chain = merge_by_chain(layout, cut, clip)
 
     assert sorted(map(sorted, by_heap)) == sorted(map(sorted, by_chain))
 
@@ -352,7 +354,7 @@ def test_records_of_a_profile_below_the_clip_go_to_others_one_by_one_smallest_fi
 def test_many_records_of_a_profile_below_the_clip_are_clustered_without_a_matrix(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cluster, "_merge_by_chain", None)
+    monkeypatch.setattr(component, "merge_by_chain", None)
     members = [Member((b"s0", b"%05d" % number), 0) for number in range(5_000)]
     members.append(Member((b"s1", b""), 1))
 
@@ -384,7 +386,7 @@ def test_means_that_round_to_one_float_are_told_apart() -> None:
     slots = np.array([1, 2, 3])
     assert len(set((sums[slots] / sizes[slots]).tolist())) == 1
 
-    assert cluster._keep_greatest(sums[slots], sizes, slots).tolist() == [2, 3]
+    assert chain._keep_greatest(sums[slots], sizes, slots).tolist() == [2, 3]
 
 
 def test_a_mean_exactly_at_the_cut_is_not_lost_to_rounding() -> None:
@@ -434,25 +436,18 @@ def test_sums_that_do_not_fit_arrays_are_left_to_whole_numbers_without_limit() -
     wide.table = np.asarray(wide.table) * 10**15
     assert [narrow.fits_arrays, wide.fits_arrays] == [True, False]
 
-    found = cluster._merge_by_heap(wide, cut * 10**15, clip * 10**15)
+    found = merge_by_heap(wide, cut * 10**15, clip * 10**15)
 
-    assert found == cluster._merge_by_heap(narrow, cut, clip)
+    assert found == merge_by_heap(narrow, cut, clip)
 
 
 def test_pairs_all_at_least_the_cut_without_constraint_need_no_linkage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cluster, "_merge_by_heap", None)
+    monkeypatch.setattr(component, "merge_by_heap", None)
     case = plain_case([[0, 5, 4], [5, 0, 6], [4, 6, 0]], cut=4, clip=5)
 
     assert case.find_clusters() == [[0, 1, 2]]
-
-
-def test_a_record_given_twice_is_refused() -> None:
-    members = [Member((b"s", b"1"), 0), Member((b"s", b"1"), 1)]
-
-    with pytest.raises(ValueError, match="twice"):
-        cluster_component(members, lambda left, right: 0, cut=0, clip=1)
 
 
 def test_records_judged_both_same_and_different_are_refused() -> None:
@@ -466,3 +461,11 @@ def test_records_judged_both_same_and_different_are_refused() -> None:
 def test_a_cut_above_the_clip_is_refused() -> None:
     with pytest.raises(ValueError, match="cut 3, clip 2"):
         cluster_component([], lambda left, right: 0, cut=3, clip=2)
+
+
+@pytest.mark.parametrize("count", [2, 9])
+def test_a_record_given_twice_is_refused_among_few_and_among_many(count: int) -> None:
+    members = [Member((b"s", b"%d" % (number // 2)), number) for number in range(count)]
+
+    with pytest.raises(ValueError, match="twice"):
+        cluster_component(members, lambda left, right: 1, cut=0, clip=1)
