@@ -16,6 +16,10 @@ Elsewhere: the HTTP status of each category (`service.problems`); all codes in `
         + ConnectorInvalid             no connector can be written of what was stated
         + ConnectorRefused             Kafka Connect does not take a connector
         + ConnectUnreachable           Kafka Connect does not answer
+        + WorkerStopped                going on would pass over messages
+          - MessagesLost, MessageUnreadable
+        + PartitionUnknown             no worker has ever taken from it
+        + RejectUnknown, RejectClosed, RejectBehind, RejectUnmendable
 """
 
 from __future__ import annotations
@@ -38,11 +42,19 @@ __all__ = [
     "KafkaUnreachable",
     "KeyMissing",
     "MappingInvalid",
+    "MessageUnreadable",
+    "MessagesLost",
+    "PartitionUnknown",
+    "RejectBehind",
+    "RejectClosed",
+    "RejectUnknown",
+    "RejectUnmendable",
     "RejectsUnwritable",
     "RowMalformed",
     "RowRefused",
     "RowTooLarge",
     "StreamsError",
+    "WorkerStopped",
 ]
 
 
@@ -175,3 +187,57 @@ class ConnectUnreachable(StreamsError):
     code = "connect_unreachable"
     category = Category.UNAVAILABLE
     retryable = True
+
+
+class WorkerStopped(StreamsError):
+    """A worker stopped, because going on would pass over messages; nothing of them was stored."""
+
+    code = "worker_stopped"
+    category = Category.CONFLICT
+
+
+class MessagesLost(WorkerStopped):
+    """Kafka no longer has the messages at which a partition goes on."""
+
+    code = "messages_lost"
+
+
+class MessageUnreadable(WorkerStopped):
+    """Kafka's copy of a message is damaged."""
+
+    code = "message_unreadable"
+
+
+class PartitionUnknown(StreamsError):
+    """No worker has ever taken from this topic or partition."""
+
+    code = "unknown_partition"
+    category = Category.NOT_FOUND
+
+
+class RejectUnknown(StreamsError):
+    """No reject has this id."""
+
+    code = "unknown_reject"
+    category = Category.NOT_FOUND
+
+
+class RejectClosed(StreamsError):
+    """The reject was replayed or discarded; its message is forgotten."""
+
+    code = "reject_closed"
+    category = Category.CONFLICT
+
+
+class RejectBehind(StreamsError):
+    """An older message about the same record stands open, and comes first."""
+
+    code = "reject_behind"
+    category = Category.CONFLICT
+
+
+class RejectUnmendable(StreamsError):
+    """The body that is to replace a refused message has no key, or is no statement."""
+
+    code = "reject_unmendable"
+    category = Category.INCORRECT

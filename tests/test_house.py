@@ -51,6 +51,11 @@ ROOMS_TESTED_ELSEWHERE: dict[str, str] = {
         ),
         "a step of one transaction: tests/promises runs it whole beside the oracle, tests/identity/test_resolve.py too",
     ),
+    **dict.fromkeys(
+        ("streams/completing", "streams/held", "streams/reading"),
+        "a step of one batch: tests/streams/test_take.py runs it whole on both stores, test_replay.py too",
+    ),
+    "service/worker": "the process around a worker: tests/service/cli/test_worker.py runs it",
     "identity/store": "ports: the contract suite in tests/contract runs every adapter against them",
     "identity/store_sql": "adapters: tested by the contract suite in tests/contract",
 }

@@ -1,9 +1,9 @@
 """The tables of the store, as SQLAlchemy Core; both adapters and the migrations read them.
 
 Invariants:
-1. Personal data stand in `record_version.sealed_*` only, sealed with the record's own data key
-   (`record.data_key`, itself wrapped); dropping that key forgets them. Keys of records stand in
-   `record`, `alternate_key`, `judgement_record` and `named_ref` only; history and events name a `rid`.
+1. Personal data stand in `record_version.sealed_*`, sealed with the record's own data key
+   (`record.data_key`, itself wrapped), and in `reject.sealed`, likewise; dropping that key forgets them. Keys of
+   records stand in `record`, `alternate_key`, `judgement_record` and `named_ref` only; history and events name a `rid`.
 2. A `rid`, `pid`, `vid` or component id is never used twice.
 3. Rows of `crosswalk_history` and `cid_state` are closed on the system clock, never changed otherwise.
 Elsewhere: what the columns mean for a promise (`docs/architecture.md`), the SQL (`postgres`, `sqlite`).
@@ -45,10 +45,12 @@ __all__ = [
     "record",
     "record_load",
     "record_version",
+    "reject",
     "scoring_model",
     "source",
     "source_contract",
     "store_fact",
+    "stream_offset",
     "unsettled",
 ]
 
@@ -312,3 +314,53 @@ api_key: Final = Table(
     Column("created_by", Text, nullable=False),
     Column("revoked_at", BigInteger),
 )
+
+stream_offset: Final = Table(
+    "stream_offset",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("next_offset", BigInteger, nullable=False, comment="0: nothing taken yet, begin at the earliest"),
+    Column("taken_from", BigInteger, nullable=False),
+    Column(
+        "taken_to", BigInteger, nullable=False, comment="what lies in [taken_from, taken_to) was taken once"
+    ),
+    Column("refreshed_at", BigInteger, nullable=False),
+    Column("consumed", BigInteger, nullable=False, comment="the sum of what follows"),
+    Column("applied", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("waiting", BigInteger, nullable=False),
+    Column("duplicate", BigInteger, nullable=False),
+    Column("stale", BigInteger, nullable=False),
+    Column("rejected", BigInteger, nullable=False),
+    Column("ignored", BigInteger, nullable=False),
+)
+
+reject: Final = Table(
+    "reject",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True, comment="grows per record; given at the insert"),
+    Column("source", _Bytes, nullable=False),
+    Column("ref_hash", BigInteger, comment="keyed hash of (source, key); null where no key can be read"),
+    Column("code", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("origin", Text, nullable=False, comment="topic, file or request"),
+    Column("origin_name", Text, nullable=False),
+    Column("origin_part", Integer, nullable=False, comment="partition; 0 where there is none"),
+    Column("origin_place", BigInteger, nullable=False, comment="offset, or number of the row or line"),
+    Column("digest", LargeBinary, nullable=False, comment="keyed hash of what was refused"),
+    Column("contract_version", Integer, nullable=False),
+    Column("versions_held", Integer, nullable=False, comment="of the record when this was refused"),
+    Column("data_key", LargeBinary, comment="null once closed"),
+    Column("sealed", LargeBinary, comment="key and message; null once closed"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("state", Text, nullable=False, comment="open, replayed or discarded"),
+    Column("closed_at", BigInteger),
+    Column("closed_by", Text),
+    UniqueConstraint(
+        "origin", "origin_name", "origin_part", "origin_place", "digest", name="reject_origin_digest"
+    ),
+    sqlite_autoincrement=True,
+)
+Index("reject_ref", reject.c.ref_hash)
+Index("reject_state", reject.c.state, reject.c.source, reject.c.id)
