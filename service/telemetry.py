@@ -28,7 +28,7 @@ logger: Final = logging.getLogger("sameas")
 FIELDS: Final = frozenset(
     {
         "address", "author", "caller", "code", "count", "duration_ms", "fault", "fields", "lines", "method",
-        "port", "process", "route", "scope", "status", "version", "where",
+        "port", "process", "route", "scope", "share", "source", "status", "topic", "version", "where",
     }
 )  # fmt: skip
 """All names that a field of a log line can have; each holds an id, a number or a name from this code."""
@@ -49,7 +49,7 @@ class RequestNote:
     is_personal: bool = False
 
 
-def log_event(level: int, event: str, **fields: object) -> None:
+def log_event(level: int, event: str, /, **fields: object) -> None:
     """Log an event by its name; a field outside `FIELDS` is a fault of this code."""
     if logger.isEnabledFor(level):
         assert fields.keys() <= FIELDS, "name the field in service.telemetry.FIELDS"

@@ -13,10 +13,12 @@ from service.cli.judging import judge_app
 from service.cli.keys import key_app
 from service.cli.operate import demo, migrate, serve
 from service.cli.reads import explain, lookup, search
+from service.cli.rejects import rejects_app
 from service.cli.report import report
 from service.cli.session import run
 from service.cli.sources import source_app
 from service.cli.streams import connect_app, topics_app
+from service.cli.worker import worker_app
 
 __all__ = ["app", "main"]
 
@@ -38,6 +40,8 @@ app.command()(evaluate)
 app.add_typer(export_app, name="export")
 app.add_typer(topics_app, name="topics")
 app.add_typer(connect_app, name="connect")
+app.add_typer(worker_app, name="worker")
+app.add_typer(rejects_app, name="rejects")
 app.add_typer(judge_app, name="judge")
 app.add_typer(key_app, name="key")
 app.command()(migrate)
