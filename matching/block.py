@@ -45,7 +45,9 @@ Blocker = Callable[[Profile], tuple[int, ...]]
 KeyRevealer = Callable[[Profile], dict[int, tuple[str, str]]]
 """Gives the (rule, value) behind each blocking key of a profile; the values are personal data."""
 
-_Values = Sequence[str]
+_Values = str | list[str] | tuple[()]
+"""A value, several, or none: most parts give one, and most rules so are one text."""
+
 _Take = Callable[[Any], _Values]
 """Takes values from an element of a column, or from all that it holds; never from None."""
 
@@ -126,21 +128,12 @@ class _Rule:
         self.any_order = rule.any_order
         self.stop = stop
 
-    def combine(self, taken: Sequence[_Values]) -> _Values:
-        """Return the values that the parts make together, at most `values_max`."""
-        chosen: list[str] = []
-        for part in self.parts:
-            values = taken[part]
-            if len(values) != 1:
-                return self._combine_several(taken) if values else _NONE
-            chosen.append(values[0])
-        if self.any_order:
-            chosen.sort()
-        value = "|".join(chosen)
-        return _NONE if value in self.stop else (value,)
-
-    def _combine_several(self, taken: Sequence[_Values]) -> _Values:
-        chosen = product(*[taken[part] for part in self.parts])
+    def combine_several(self, taken: Sequence[_Values]) -> list[str]:
+        """Return the values that the parts make together, at most `values_max`; one part gives several."""
+        each = [
+            [values] if isinstance(values, str) else values for values in map(taken.__getitem__, self.parts)
+        ]
+        chosen = product(*each)
         values = {"|".join(sorted(parts) if self.any_order else parts) for parts in chosen}
         return sorted(values - self.stop)[: self.values_max]
 
@@ -152,7 +145,7 @@ class _Rules:
         parts = list(dict.fromkeys(part for rule in rules for part in rule.parts))
         self._takes = [
             (
-                ("",) if part.is_optional else _NONE,
+                "" if part.is_optional else _NONE,
                 [
                     (column_position(column), _takes_each(part, column), _TAKES[part.take](part.length))
                     for column in part.columns
@@ -178,11 +171,20 @@ class _Rules:
         taken = self._take(profile)
         found: list[_Found] = []
         for number, rule in enumerate(self.rules):
-            values = rule.combine(taken)
-            if len(values) == 1:
-                found.append((number, values[0]))
-            elif values:
-                found += [(number, value) for value in values]
+            chosen: list[str] = []
+            for part in rule.parts:
+                values = taken[part]
+                if not isinstance(values, str):
+                    if values:
+                        found += [(number, value) for value in rule.combine_several(taken)]
+                    break
+                chosen.append(values)
+            else:
+                if rule.any_order:
+                    chosen.sort()
+                value = "|".join(chosen)
+                if value not in rule.stop:
+                    found.append((number, value))
         return found[:KEYS_MAX]
 
     def _take(self, profile: Profile) -> list[_Values]:
@@ -199,10 +201,21 @@ class _Rules:
                 elif len(held) == 1:
                     more = take(held[0])
                 else:
-                    more = [value for element in held[:_ELEMENTS_MAX] for value in take(element)]
-                values = [*values, *more] if values else more
+                    more = _join(*map(take, held[:_ELEMENTS_MAX]))
+                values = _join(values, more) if values else more
             taken.append(values or absent)
         return taken
+
+
+def _join(*taken: _Values) -> _Values:
+    """Return all values, a single one as itself."""
+    joined: list[str] = []
+    for values in taken:
+        if isinstance(values, str):
+            joined.append(values)
+        else:
+            joined += values
+    return joined[0] if len(joined) == 1 else joined
 
 
 def _takes_each(part: BlockingPart, column: str) -> bool:
@@ -211,25 +224,25 @@ def _takes_each(part: BlockingPart, column: str) -> bool:
 
 
 def _whole(length: int) -> _Take:
-    return lambda value: (value,) if len(value) >= length else _NONE
+    return lambda value: value if len(value) >= length else _NONE
 
 
 def _start(length: int) -> _Take:
-    return lambda value: (value[:length],)
+    return lambda value: value[:length]
 
 
 def _end(length: int) -> _Take:
-    return lambda value: (value[-length:],) if len(value) >= length else _NONE
+    return lambda value: value[-length:] if len(value) >= length else _NONE
 
 
 def _words(length: int) -> _Take:
-    return lambda value: [word for word in value.split(" ") if len(word) >= length]
+    return lambda value: _join([word for word in value.split(" ") if len(word) >= length])
 
 
 def _digits(length: int) -> _Take:
     def take(value: str) -> _Values:
         digits = sorted(filter(str.isdigit, value))
-        return ("".join(digits),) if len(digits) >= max(length, 1) else _NONE
+        return "".join(digits) if len(digits) >= max(length, 1) else _NONE
 
     return take
 
@@ -237,7 +250,7 @@ def _digits(length: int) -> _Take:
 def _sound(length: int) -> _Take:
     def take(value: str) -> _Values:
         code = _sound_code(value)
-        return (code[:length] if length else code,) if code else _NONE
+        return code[: length or None] if code else _NONE
 
     return take
 
@@ -245,19 +258,19 @@ def _sound(length: int) -> _Take:
 def _user(length: int) -> _Take:
     def take(value: str) -> _Values:
         user = value.partition("@")[0]
-        return (user,) if len(user) >= length else _NONE
+        return user if len(user) >= length else _NONE
 
     return take
 
 
 def _all(length: int) -> _Take:
-    return lambda values: (" ".join(values),) if len(values) >= length else _NONE
+    return lambda values: " ".join(values) if len(values) >= length else _NONE
 
 
 def _two(length: int) -> _Take:
     def take(values: tuple[str, ...]) -> _Values:
         long_enough = [value for value in values[:_ELEMENTS_MAX] if len(value) >= length]
-        return [f"{one} {other}" for one, other in combinations(long_enough, 2)]
+        return _join([f"{one} {other}" for one, other in combinations(long_enough, 2)])
 
     return take
 
