@@ -18,7 +18,7 @@ from sqlalchemy import text
 from identity.store import known
 from identity.store_sql.postgres import PostgresTransaction
 from identity.store_sql.sqlite import SqliteTransaction
-from matching import cluster
+from matching.cluster import component
 from matching.errors import SameasError
 from tests.promises.amount import examples
 from tests.promises.draw import command_from, runs, versioned_runs
@@ -296,7 +296,7 @@ def test_p3_equal_means_are_equal(tmp_path: Path) -> None:
 
 
 def test_p3_a_planted_fault_float_means_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "_merge_by_heap", merge_by_float_means)
+    monkeypatch.setattr(component, "merge_by_heap", merge_by_float_means)
 
     with open_world(None, tmp_path) as world:
         world.tell(*EQUAL_MEANS)
