@@ -40,6 +40,7 @@ _POLL_S: Final = 0.1
 _IDLE_S: Final = 0.5
 _SOURCES_S: Final = 2.0
 """How often it is looked for new and retired sources."""
+_SETTLE_MAX: Final = 200
 _PAUSE_FIRST_S: Final = 0.1
 _PAUSE_MAX_S: Final = 5.0
 _RECOVERY_BATCHES: Final = 50
@@ -84,6 +85,7 @@ class Worker:
         self._alarm = StaleAlarm()
         self._topics: frozenset[str] = frozenset()
         self._topics_at = 0.0
+        self._settle_at = 0.0
         self._limit = plan.batch_records_max
         self._batches_since_full = 0
         self._failure_count = 0
@@ -131,6 +133,7 @@ class Worker:
             self._locate()
             slices = self._shelf.pick(self._limit)
             if not slices:
+                self._settle()
                 self._shelf.wait(_IDLE_S)
                 return
             taken = self._taker.take(slices)
@@ -161,6 +164,13 @@ class Worker:
             for name, entry in self._identity.contracts.read_current().items()
             if not entry.is_retired
         )
+
+    def _settle(self) -> None:
+        """Work off some of what is unsettled while there is nothing to take: no service need run beside."""
+        now_s = self._monotonic_s()
+        if now_s >= self._settle_at:
+            left = self._identity.settle_some(limit=_SETTLE_MAX)
+            self._settle_at = now_s + (_IDLE_S if left else _SOURCES_S)
 
     def _locate(self) -> None:
         if unlocated := self._shelf.list_unlocated():

@@ -261,6 +261,19 @@ def test_a_store_that_is_away_full_or_out_of_locks_is_waited_for_and_nothing_bec
     assert sum(state.tally[Fate.APPLIED] for state in OffsetBook(identity.store).list_states()) == 40
 
 
+def test_what_is_unsettled_is_worked_off_while_there_is_nothing_to_take(
+    on_sqlite: tuple[Stream, Identity],
+) -> None:
+    stream, identity = on_sqlite
+    stream.send([plain("1", {"email": "ann@web.de"}, source=SHOP)])
+    stream.take_all(identity, 1)
+    identity.put_source(SHOP, {**TABLE, "region": "DE"}, author="test")
+    assert identity.unsettled() > 0
+
+    with stream.running(identity):
+        wait_until(lambda: identity.unsettled() == 0)
+
+
 def test_an_offset_that_kafka_does_not_have_stops_the_worker(on_sqlite: tuple[Stream, Identity]) -> None:
     stream, identity = on_sqlite
     stream.send([plain("1", {"email": "ann@web.de"}, source=SHOP)])
