@@ -46,6 +46,7 @@ __all__ = [
     "record_load",
     "record_version",
     "reject",
+    "relay_cursor",
     "scoring_model",
     "source",
     "source_contract",
@@ -300,6 +301,16 @@ record_load: Final = Table(
     Column("state", Text, nullable=False, comment="running, settling, releasing, done or failed"),
     Column("holder", Text, nullable=False, comment="host and process that runs it"),
     Column("beat_at", BigInteger, nullable=False, comment="when its last slice was stored"),
+)
+
+relay_cursor: Final = Table(
+    "relay_cursor",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("known_at", BigInteger, nullable=False, comment="of the last event that was told"),
+    Column("seq", BigInteger, nullable=False, comment="its number; the row is advanced by compare-and-set"),
+    Column("holder", Text, comment="the relay that tells them now; null when it has stopped"),
+    Column("beat_at", BigInteger, nullable=False, comment="when it last showed that it runs"),
 )
 
 api_key: Final = Table(

@@ -1,0 +1,99 @@
+"""Keep how far the relay has come, and which relay that is: one row of the store.
+
+Invariant: the place moves only from where its mover believes it to be, and only while the mover holds the row; so
+of two relays at most one moves it. What keeps both from *sending* is Kafka, which fences the older producer.
+Elsewhere: the relay (`streams.relay`), the order of events (`streams.outbox`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite as sqlite_dialect
+
+from identity.model import Instant
+from identity.store_sql import tables
+from identity.store_sql.opening import SqlStore
+from streams.outbox import BEGINNING, OutboxPlace
+
+__all__ = ["RelayPlace"]
+
+_ROW: Final = tables.relay_cursor
+_NAME: Final = "kafka"
+
+
+class RelayPlace:
+    """The row as one relay sees it.
+
+    Args:
+        holder: names this relay, no other process and no earlier run.
+        silent_us_max: a holder that has not shown itself for so long has ended.
+    """
+
+    def __init__(self, store: SqlStore, *, holder: str, silent_us_max: Instant) -> None:
+        self._store = store
+        self._holder = holder
+        self._silent_us_max = silent_us_max
+        self._seen: tuple[object, ...] | None = None
+        self._seen_at: Instant = 0
+
+    def take(self, now: Instant) -> None:
+        """Take the row over, whoever holds it."""
+        with self._store.write() as tx:
+            values = {"holder": self._holder, "beat_at": now}
+            insert = postgresql.insert if self._store.is_postgres else sqlite_dialect.insert
+            begun = insert(_ROW).values(name=_NAME, **BEGINNING._asdict(), **values)
+            tx.connection.execute(begun.on_conflict_do_update(index_elements=["name"], set_=values))
+
+    def find(self) -> OutboxPlace | None:
+        """Return how far the relay has come; None when another one holds the row."""
+        with self._store.read() as connection:
+            row = connection.execute(select(_ROW.c.known_at, _ROW.c.seq).where(self._is_mine())).first()
+        return None if row is None else OutboxPlace(*row)
+
+    def is_free(self, now: Instant) -> bool:
+        """Tell whether this relay may lead: it holds the row, or whoever does has shown nothing for too long.
+
+        How long that is, only this machine's clock says; the holder's may be wrong.
+        """
+        with self._store.read() as connection:
+            row = connection.execute(select(_ROW).where(_ROW.c.name == _NAME)).first()
+        if row is None or row.holder in (None, self._holder):
+            return True
+        if (seen := tuple(row)) != self._seen:
+            self._seen, self._seen_at = seen, now
+        return now - self._seen_at > self._silent_us_max
+
+    def keep(self, now: Instant) -> bool:
+        """Show that this relay runs; False when another one has taken over."""
+        with self._store.write() as tx:
+            return _changes_one(tx.connection, self._is_mine(), beat_at=now)
+
+    def advance(
+        self, was: OutboxPlace, to: OutboxPlace, *, now: Instant, saving: Callable[[], None] = lambda: None
+    ) -> bool:
+        """Move from one place to the next; False when another relay has taken over or moved it.
+
+        Args:
+            saving: called before the move is committed.
+        """
+        with self._store.write() as tx:
+            is_there = and_(self._is_mine(), _ROW.c.known_at == was.known_at, _ROW.c.seq == was.seq)
+            is_moved = _changes_one(tx.connection, is_there, **to._asdict(), beat_at=now)
+            saving()
+        return is_moved
+
+    def leave(self) -> None:
+        """Give the row up, so that another relay need not wait."""
+        with self._store.write() as tx:
+            _changes_one(tx.connection, self._is_mine(), holder=None)
+
+    def _is_mine(self) -> ColumnElement[bool]:
+        return and_(_ROW.c.name == _NAME, _ROW.c.holder == self._holder)
+
+
+def _changes_one(connection: Connection, where: ColumnElement[bool], **values: Any) -> bool:
+    return connection.execute(update(_ROW).where(where).values(**values)).rowcount == 1

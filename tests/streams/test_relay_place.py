@@ -1,0 +1,94 @@
+"""The row that says how far the relay has come, and which relay that is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from identity.store_sql.migrate import migrate_store
+from identity.store_sql.opening import SqlStore, open_store, store_url
+from streams.outbox import BEGINNING, OutboxPlace
+from streams.relay_place import RelayPlace
+
+SILENT = 1_000
+NEXT = OutboxPlace(5, 7)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.service)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlStore]:
+    url = store_url(None if request.param == "sqlite" else request.getfixturevalue("postgres_url"), tmp_path)
+    migrate_store(url)
+    store = open_store(url)
+    yield store
+    store.close()
+
+
+def place_of(store: SqlStore, holder: str) -> RelayPlace:
+    return RelayPlace(store, holder=holder, silent_us_max=SILENT)
+
+
+def test_the_first_relay_begins_at_the_beginning_and_the_next_one_where_it_came_to(store: SqlStore) -> None:
+    first, second = place_of(store, "first"), place_of(store, "second")
+    first.take(0)
+    assert first.find() == BEGINNING
+
+    assert first.advance(BEGINNING, NEXT, now=1)
+    second.take(2)
+
+    assert second.find() == NEXT
+    assert first.find() is None
+
+
+def test_only_the_holder_moves_the_place_and_only_from_where_it_is(store: SqlStore) -> None:
+    first, second = place_of(store, "first"), place_of(store, "second")
+    first.take(0)
+    assert first.advance(BEGINNING, NEXT, now=1)
+
+    assert not first.advance(BEGINNING, OutboxPlace(9, 9), now=2)
+    second.take(3)
+    assert not first.advance(NEXT, OutboxPlace(9, 9), now=4)
+    assert not first.keep(4)
+
+    assert second.find() == NEXT
+
+
+def test_a_move_that_breaks_off_before_its_commit_leaves_the_place(store: SqlStore) -> None:
+    place = place_of(store, "first")
+    place.take(0)
+
+    def break_off() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        place.advance(BEGINNING, NEXT, now=1, saving=break_off)
+
+    assert place.find() == BEGINNING
+
+
+def test_a_holder_that_shows_itself_is_not_followed_whatever_its_clock_says(store: SqlStore) -> None:
+    holder, other = place_of(store, "holder"), place_of(store, "other")
+    assert other.is_free(0)
+    holder.take(10**15)
+
+    assert not other.is_free(1)
+    assert not other.is_free(1 + SILENT)
+    assert holder.keep(10**15 + 1)
+    assert not other.is_free(2 + SILENT)
+    assert not other.is_free(2 + 2 * SILENT)
+    assert other.is_free(3 + 2 * SILENT)
+    assert holder.is_free(1)
+
+
+def test_a_holder_that_leaves_is_followed_at_once(store: SqlStore) -> None:
+    holder, other = place_of(store, "holder"), place_of(store, "other")
+    holder.take(0)
+    assert not other.is_free(1)
+
+    holder.leave()
+
+    assert other.is_free(1)
+    other.take(2)
+    holder.leave()
+    assert not holder.is_free(3)
