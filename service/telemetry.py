@@ -27,8 +27,8 @@ logger: Final = logging.getLogger("sameas")
 
 FIELDS: Final = frozenset(
     {
-        "address", "author", "caller", "code", "count", "duration_ms", "fault", "fields", "lines", "method",
-        "port", "process", "route", "scope", "share", "source", "status", "topic", "version", "where",
+        "address", "author", "caller", "code", "count", "duration_ms", "fault", "fields", "lag_ms", "lines",
+        "method", "port", "process", "route", "scope", "share", "source", "status", "topic", "version", "where",
     }
 )  # fmt: skip
 """All names that a field of a log line can have; each holds an id, a number or a name from this code."""

@@ -20,6 +20,7 @@ Elsewhere: the HTTP status of each category (`service.problems`); all codes in `
           - MessagesLost, MessageUnreadable
         + PartitionUnknown             no worker has ever taken from it
         + RejectUnknown, RejectClosed, RejectBehind, RejectUnmendable
+        + KafkaFenced                  another producer of our name writes to Kafka now
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ __all__ = [
     "FileUnreadable",
     "FormatUnknown",
     "HeaderInvalid",
+    "KafkaFenced",
     "KafkaOptionRefused",
     "KafkaRefused",
     "KafkaUnreachable",
@@ -241,3 +243,10 @@ class RejectUnmendable(StreamsError):
 
     code = "reject_unmendable"
     category = Category.INCORRECT
+
+
+class KafkaFenced(StreamsError):
+    """Another producer of our name writes to Kafka now, and Kafka lets only one."""
+
+    code = "kafka_fenced"
+    category = Category.CONFLICT

@@ -42,7 +42,7 @@ _FIXED: Final[Mapping[str, str]] = {
     "acks": "a message counts when all replicas have it",
     "request.required.acks": "a message counts when all replicas have it",
     "partitioner": "keys go to the partition that Java's clients choose",
-    "transactional.id": "the store's transactions are what is relied on",
+    "transactional.id": "the relay's is one for each store, so that only one sends",
 }
 _LOG: Final = logging.getLogger("sameas.kafka")
 

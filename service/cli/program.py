@@ -14,6 +14,7 @@ from service.cli.keys import key_app
 from service.cli.operate import demo, migrate, serve
 from service.cli.reads import explain, lookup, search
 from service.cli.rejects import rejects_app
+from service.cli.relay import asyncapi, relay
 from service.cli.report import report
 from service.cli.session import run
 from service.cli.sources import source_app
@@ -42,6 +43,8 @@ app.add_typer(topics_app, name="topics")
 app.add_typer(connect_app, name="connect")
 app.add_typer(worker_app, name="worker")
 app.add_typer(rejects_app, name="rejects")
+app.command()(relay)
+app.command()(asyncapi)
 app.add_typer(judge_app, name="judge")
 app.add_typer(key_app, name="key")
 app.command()(migrate)
