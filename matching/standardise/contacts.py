@@ -170,6 +170,8 @@ def read_phone(text: str, *, region: str | None) -> _Reading:
 
 def parse_phone(text: str, *, region: str | None) -> tuple[str, str] | None:
     """Return country code and national digits as `phonenumbers` would, None for no possible number."""
+    if region is None and text[:2] == "00":
+        text = "+" + text[2:]
     is_international = text[:1] == "+"
     digits = _plain_digits(text[1:] if is_international else text)
     if digits:
@@ -180,8 +182,6 @@ def parse_phone(text: str, *, region: str | None) -> tuple[str, str] | None:
             plain = _parse_national(digits, region)
         if plain is not None:
             return plain
-    if region is None and text[:2] == "00":
-        text = "+" + text[2:]
     return _parse_any(text, region)
 
 
@@ -218,8 +218,11 @@ _NEVER: Final = re.compile(r"(?!)")
 
 def _parse_national(digits: str, region: str) -> tuple[str, str] | None:
     plan = _find_plan(region)
-    if plan is None or plan.international_prefix.match(digits):
+    if plan is None:
         return None
+    abroad = plan.international_prefix.match(digits)
+    if abroad is not None:
+        return _parse_international(digits[abroad.end() :])
     prefix = plan.trunk_prefix.match(digits)
     if prefix is not None:
         # Prefixes that carry more than themselves (a carrier, an area to insert) are the library's.
@@ -234,7 +237,7 @@ def _parse_national(digits: str, region: str) -> tuple[str, str] | None:
 
 
 def _parse_international(digits: str) -> tuple[str, str] | None:
-    plan = _find_plan_of_code(digits[:3])
+    plan = _find_plan_of_code(digits[:3]) if digits else None
     if plan is None:
         return None
     national = digits[len(plan.country_code) :]

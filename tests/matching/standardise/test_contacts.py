@@ -102,6 +102,14 @@ def test_a_number_is_read_with_its_region(text: str, region: str | None, digits:
     assert read_phone(text, region=region) == (digits, None)
 
 
+def test_a_number_dialled_from_abroad_is_read_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contacts, "_parse_any", lambda text, region: None)
+
+    assert parse_phone("0049 30 9018270", region="GB") == ("49", "309018270")
+    assert parse_phone("011 44 20 7946 0018", region="US") == ("44", "2079460018")
+    assert parse_phone("0049 30 9018270", region=None) == ("49", "309018270")
+
+
 def test_a_number_of_unknown_country_stands_behind_a_zero() -> None:
     assert read_phone("0352 6553537", region=None) == ("03526553537", None)
     assert read_phone("202-934-8842", region=None) == ("02029348842", None)
@@ -155,7 +163,9 @@ def test_the_plain_way_reads_what_the_library_reads(monkeypatch: pytest.MonkeyPa
     ]
     texts = [(_random_number(rng), rng.choice(regions)) for _ in range(1_000)]
     texts += [(_mistype(rng, text), region) for region in regions for text in _example_numbers(region) * 3]
+    texts += [(_dial_abroad(rng, text), region) for region in regions for text in _example_numbers("SE") * 3]
     plain = [parse_phone(text, region=region) for text, region in texts]
+    assert sum(number is not None for number in plain) > 400
 
     monkeypatch.setattr(contacts, "_parse_national", lambda digits, region: None)
     monkeypatch.setattr(contacts, "_parse_international", lambda digits: None)
@@ -178,6 +188,11 @@ def _mistype(rng: random.Random, text: str) -> str:
         if text[position].isdigit()
         else text
     )
+
+
+def _dial_abroad(rng: random.Random, text: str) -> str:
+    """Return a number of another country as it is dialled, now and then from the wrong one."""
+    return _mistype(rng, text.replace("+", rng.choice(["00", "00 ", "011", "0011 ", "+00"])))
 
 
 def _random_number(rng: random.Random) -> str:
