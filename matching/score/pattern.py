@@ -5,7 +5,8 @@ it, and adds up the pattern and the term steps as `weigher` reads them.
 
 How it is fast: one straight line of code without a loop over comparisons; what two levels ask for (the
 similarity of two names at two thresholds) is worked out once (`matching.compare`); a level is tested only
-where a record on each side has the comparison's columns.
+where a record on each side has the comparison's columns. Nothing is remembered for the next pair: two values
+seldom meet again, so looking an answer up costs more than it saves, and it would hold personal data.
 Elsewhere: the measures (`matching.compare`), the document (`matching.scoring_model`).
 """
 
