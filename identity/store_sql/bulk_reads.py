@@ -33,8 +33,10 @@ _KEYS_A_QUERY: Final = 20_000
 _SCAN_ROWS_A_KEY: Final = 8
 """Reading the whole table costs less than looking keys up while it has at most so many rows a key."""
 _ROW_BYTES: Final = 100  # of blocking_key, with its index
-_COPY_HEAD_BYTES: Final = 19
-_COPIED: Final = np.dtype([("fields", ">i2"), ("n1", ">i4"), ("key", ">i8"), ("n2", ">i4"), ("pid", ">i8")])
+_ROWS_A_PART: Final = 250_000
+_KEY_MIN: Final = -(2**63)
+_ARRAY_HEAD_BYTES: Final = 20
+_ELEMENT: Final = np.dtype([("size", ">i4"), ("value", ">i8")])
 
 
 class Member(NamedTuple):
@@ -59,7 +61,7 @@ class OpenedMember(NamedTuple):
 def iter_key_holders(tx: SqlTransaction, keys: _Ids, *, limit: int) -> Iterator[tuple[_Ids, _Ids]]:
     """Yield (key, pid) rows of these keys, which ascend; at least the first `limit` of each key."""
     if isinstance(tx, PostgresTransaction):
-        yield from _copy_key_holders(tx, keys, limit=limit)
+        yield from _read_key_holders(tx, keys, limit=limit)
         return
     for start in range(0, len(keys), _KEYS_A_QUERY):
         held = tx.read_holders(keys[start : start + _KEYS_A_QUERY].tolist(), limit=limit)
@@ -137,46 +139,45 @@ def _of_components(tx: SqlTransaction, selected: str, component_ids: Collection[
     return cursor.execute(f"SELECT {selected} WHERE r.component_id IN ({marks})")
 
 
-def _copy_key_holders(tx: PostgresTransaction, keys: _Ids, *, limit: int) -> Iterator[tuple[_Ids, _Ids]]:
+def _read_key_holders(tx: PostgresTransaction, keys: _Ids, *, limit: int) -> Iterator[tuple[_Ids, _Ids]]:
     cursor = _cursor(tx)
     ((size,),) = cursor.execute("SELECT pg_total_relation_size('blocking_key')").fetchall()
     if size <= len(keys) * _SCAN_ROWS_A_KEY * _ROW_BYTES:
-        cursor.execute("SET LOCAL enable_seqscan = on")  # this one statement wants every row there is
-        for held, pids in _copy_out(cursor, "SELECT h, pid FROM blocking_key"):
+        # Keys are hashes, so equal parts of their range hold about as many rows each.
+        parts = 1 + size // (_ROWS_A_PART * _ROW_BYTES)
+        borders = [_KEY_MIN + (place << 64) // parts for place in range(parts)]
+        for first, last in zip(
+            borders, [*(border - 1 for border in borders[1:]), -_KEY_MIN - 1], strict=True
+        ):
+            held, pids = _read_columns(
+                cursor, "SELECT h, pid FROM blocking_key WHERE h BETWEEN %s AND %s", [first, last]
+            )
             places = np.minimum(np.searchsorted(keys, held), len(keys) - 1)
             is_wanted = keys[places] == held
             yield held[is_wanted], pids[is_wanted]
-        cursor.execute("SET LOCAL enable_seqscan = off")
         return
     for start in range(0, len(keys), _KEYS_A_QUERY):
-        listed = ",".join(map(str, keys[start : start + _KEYS_A_QUERY].tolist()))
-        yield from _copy_out(
+        yield _read_columns(
             cursor,
-            f"SELECT k.h, b.pid FROM unnest('{{{listed}}}'::int8[]) k(h) "
-            f"CROSS JOIN LATERAL (SELECT pid FROM blocking_key WHERE h = k.h LIMIT {limit}) b",
+            "SELECT k.h, b.pid FROM unnest(%s::int8[]) k(h) "
+            "CROSS JOIN LATERAL (SELECT pid FROM blocking_key WHERE h = k.h LIMIT %s) b",
+            [keys[start : start + _KEYS_A_QUERY].tolist(), limit],
         )
 
 
-def _copy_out(cursor: Any, query: str) -> Iterator[tuple[_Ids, _Ids]]:
-    """Yield the two integer columns of a query, as arrays; no row becomes a Python object."""
-    with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)") as copy:
-        waiting = bytearray()
-        is_begun = False
-        while piece := copy.read():
-            waiting += piece
-            if not is_begun and len(waiting) >= _COPY_HEAD_BYTES:
-                del waiting[:_COPY_HEAD_BYTES]
-                is_begun = True
-            if len(waiting) >= 1 << 22:
-                yield _take_rows(waiting)
-        yield _take_rows(waiting)
+def _read_columns(cursor: Any, query: str, parameters: list[Any]) -> tuple[_Ids, _Ids]:
+    """Return the two integer columns of a query as arrays: the server packs each into one value."""
+    packed = f"SELECT array_send(array_agg(h)), array_send(array_agg(pid)) FROM ({query}) q(h, pid)"
+    ((keys, pids),) = cursor.execute(packed, parameters).fetchall()
+    return _unpack(keys), _unpack(pids)
 
 
-def _take_rows(waiting: bytearray) -> tuple[_Ids, _Ids]:
-    count = len(waiting) // _COPIED.itemsize  # the end mark is shorter than a row
-    rows = np.frombuffer(bytes(waiting[: count * _COPIED.itemsize]), dtype=_COPIED)
-    del waiting[: count * _COPIED.itemsize]
-    return rows["key"].astype(np.int64), rows["pid"].astype(np.int64)
+def _unpack(array: bytes | None) -> _Ids:
+    """Return the numbers of an array in PostgreSQL's binary form, which has one dimension and no nulls."""
+    if array is None:
+        return np.empty(0, dtype=np.int64)
+    values = np.frombuffer(array, dtype=_ELEMENT, offset=_ARRAY_HEAD_BYTES)["value"]
+    return values.astype(np.int64)
 
 
 def _cursor(tx: SqlTransaction) -> Any:
