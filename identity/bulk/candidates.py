@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["HolderRows", "Pairs", "iter_pairs", "sort_holders"]
+__all__ = ["HolderRows", "Pairs", "is_among", "iter_pairs", "sort_holders"]
 
 Ids = npt.NDArray[np.int64]
 
@@ -44,6 +44,15 @@ def sort_holders(keys: Ids, ids: Ids) -> HolderRows:
     """Return the rows of usable keys and of others alike, sorted."""
     order = np.argsort(keys, kind="stable")
     return HolderRows(keys[order], ids[order])
+
+
+def is_among(values: Ids, ascending: Ids) -> npt.NDArray[np.bool_]:
+    """Tell for each value whether it is one of the others, which ascend; `numpy.isin` would sort them anew."""
+    if not len(ascending):
+        return np.zeros(len(values), dtype=np.bool_)
+    places = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+    found: npt.NDArray[np.bool_] = ascending[places] == values
+    return found
 
 
 def iter_pairs(rows: HolderRows, *, holders_max: int) -> Iterator[Pairs]:

@@ -26,8 +26,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from identity.bulk.candidates import HolderRows, Pairs, iter_pairs, sort_holders
+from identity.bulk.candidates import HolderRows, Pairs, is_among, iter_pairs, sort_holders
 from identity.bulk.prepared_rows import ProfileTable
+from identity.bulk.sieve import Sieve
 from identity.bulk.stored_side import StoredHolders
 from identity.model import RecordRef
 from identity.region import Node, PartedComponent, Partitioner
@@ -137,11 +138,13 @@ def foresee(
     with DuckDbEngine(model, hash_key=hash_key, memory_limit_mb=memory_limit_mb, temp_dir=temp_dir) as engine:
         is_compared = np.zeros(new.profile_count, dtype=np.bool_)
         is_compared[rows.ids[rows.ids >= 0]] = True
-        _load_new(engine, new, is_compared)
-        _load_stored(engine, stored, pids, ProfileTabler(model, hash_key=hash_key))
+        sieve = Sieve(model)
+        _load_new(engine, sieve, new, is_compared)
+        _load_stored(engine, sieve, stored, pids, ProfileTabler(model, hash_key=hash_key))
+        sieve.seal()
         for pairs in iter_pairs(rows, holders_max=model.holders_max):
             candidate_count += len(pairs.left)
-            kept.append(_find_links(engine, pairs, partitioner))
+            kept.append(_find_links(engine, sieve, pairs, partitioner))
     links = _Links(*(np.concatenate(columns) for columns in zip(*kept, strict=True)))
     return _part(
         new, links, pids, stored, partitioner=partitioner, one_each=one_each, candidate_count=candidate_count
@@ -167,15 +170,21 @@ def _list_holders(new: NewRecords, stored: StoredHolders, *, holders_max: int) -
     return sort_holders(np.concatenate(keys), np.concatenate(ids)), found
 
 
-def _load_new(engine: DuckDbEngine, new: NewRecords, is_compared: npt.NDArray[np.bool_]) -> None:
+def _load_new(
+    engine: DuckDbEngine, sieve: Sieve, new: NewRecords, is_compared: npt.NDArray[np.bool_]
+) -> None:
     for table in new.profiles.iter_tables():
         wanted = pa.array(is_compared[table.numbers.to_numpy()])
         numbers = table.numbers.filter(wanted)
         if len(numbers):
-            engine.load_table(numbers, new.source, table.columns.filter(wanted), _no_hashes(len(numbers)))
+            columns = table.columns.filter(wanted)
+            engine.load_table(numbers, new.source, columns, _no_hashes(len(numbers)))
+            sieve.add(numbers, new.source, columns)
 
 
-def _load_stored(engine: DuckDbEngine, stored: StoredHolders, pids: Places, tabler: ProfileTabler) -> None:
+def _load_stored(
+    engine: DuckDbEngine, sieve: Sieve, stored: StoredHolders, pids: Places, tabler: ProfileTabler
+) -> None:
     """Give the engine the stored profiles that new ones are compared with.
 
     One that went since its key was read is not given: who took it away has noted its keys.
@@ -189,7 +198,9 @@ def _load_stored(engine: DuckDbEngine, stored: StoredHolders, pids: Places, tabl
             profiles.append(decode_profile(encoded))
         for source, (ids, profiles) in by_source.items():
             numbers = pa.array(-1 - np.searchsorted(pids, ids), pa.int64())
-            engine.load_table(numbers, source, tabler.tabulate(profiles), _no_hashes(len(ids)))
+            columns = tabler.tabulate(profiles)
+            engine.load_table(numbers, source, columns, _no_hashes(len(ids)))
+            sieve.add(numbers, source, columns)
 
 
 def _no_hashes(count: int) -> pa.Array:
@@ -197,8 +208,9 @@ def _no_hashes(count: int) -> pa.Array:
     return pa.ListArray.from_arrays(np.zeros(count + 1, dtype=np.int32), pa.array([], pa.int64()))
 
 
-def _find_links(engine: DuckDbEngine, pairs: Pairs, partitioner: Partitioner) -> _Links:
-    scored = engine.score_pairs(pa.table({"left": pairs.left, "right": pairs.right}))
+def _find_links(engine: DuckDbEngine, sieve: Sieve, pairs: Pairs, partitioner: Partitioner) -> _Links:
+    is_open = sieve.keep(pairs.left, pairs.right, link_min=partitioner.link_min)
+    scored = engine.score_pairs(pa.table({"left": pairs.left[is_open], "right": pairs.right[is_open]}))
     links = _Links(*(column.to_numpy().astype(np.int64) for column in scored.columns))
     return links.take(links.weight >= partitioner.link_min)
 
@@ -236,7 +248,7 @@ def _part(
     is_touched_profile = np.zeros(new.profile_count, dtype=np.bool_)
     is_touched_profile[mixed.left] = True
     touched_labels = np.unique(components.labels[is_touched_profile[new.profile_of]])
-    is_touched = np.isin(components.labels, touched_labels)
+    is_touched = is_among(components.labels, touched_labels)
     sizes = np.bincount(components.labels, minlength=record_count)
     singles = np.flatnonzero((sizes[components.labels] == 1) & ~is_touched)
     parted = [
@@ -280,7 +292,7 @@ def _join(
     record_count, number_count = len(new.keys), new.profile_count
     pid_base = record_count + number_count
     component_base = pid_base + len(pids)
-    is_live = np.isin(linked, found[:, 0])
+    is_live = is_among(linked, found[:, 0])
     lefts = [
         places,
         places,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from sqlalchemy import insert, select, update
 
+from identity.bulk.candidates import is_among
 from identity.bulk.patience import patiently
 from identity.model import Instant
 from identity.settling import LOAD_STATES_ACTIVE
@@ -87,7 +88,7 @@ class RunningLoad:
         limit = self._identity.resolver.model.holders_max
         is_crossing = new.held_counts + stored.count(new.held_keys) > limit
         crossing = new.held_keys[is_crossing]
-        pids = np.unique(stored.holders[1][np.isin(stored.holders[0], crossing)])
+        pids = np.unique(stored.holders[1][is_among(stored.holders[0], crossing)])
         for start in range(0, len(crossing), _NOTES_BATCH):
             with self._store.write() as tx:
                 part = crossing[start : start + _NOTES_BATCH].tolist()
@@ -100,7 +101,7 @@ class RunningLoad:
     def _forget_foreign_keys(self, new: NewRecords) -> None:
         settler = self._identity.settler
         noted = np.array(settler.list_keys(), dtype=np.int64)
-        foreign = noted[~np.isin(noted, new.held_keys)]
+        foreign = noted[~is_among(noted, new.held_keys)]
         settler.forget_keys(set(foreign.tolist()) - self._keys_before)
 
     def _set_state(self, state: str) -> None:
