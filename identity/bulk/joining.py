@@ -5,7 +5,7 @@ if every one of them stands there unchanged under its lock (`identity.bulk.slice
 
 Invariant: a group that is parted is one component at the lowest threshold: its stored components were, nothing that
 words tie together is in it, and all its profiles together are few enough. Every other group is left to be resolved
-one by one, and so is one that would merge or split customers: the resolver tells their keys what became of them.
+one by one.
 Elsewhere: which records form a group (`identity.bulk.foresee`), the algorithms (`identity.region`).
 """
 
@@ -32,10 +32,10 @@ __all__ = ["JoinedCluster", "PartedJoin", "find_unchanged", "part_groups"]
 
 @dataclass(frozen=True, slots=True)
 class JoinedCluster:
-    """New records that stand for one customer, and the CID that it has already."""
+    """Records that stand for one customer."""
 
-    places: list[int]
-    cid: Cid | None
+    places: list[int]  # of the new ones
+    rids: list[int]  # of the stored ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,12 @@ class PartedJoin:
 
     members: dict[int, Member]  # by rid
     component_id: int  # the one that most of its stored records have: the group takes it over
-    clusters: list[JoinedCluster]  # those with new records
+    clusters: list[JoinedCluster]
+    merges_or_splits: bool  # customers that are stored
+
+    def find_cid(self, cluster: JoinedCluster) -> Cid | None:
+        """Return the CID of a cluster of a group that neither merges nor splits customers."""
+        return self.members[cluster.rids[0]].cid if cluster.rids else None
 
     @property
     def places(self) -> list[int]:
@@ -131,24 +136,22 @@ def _part(
     (component,) = partitioner.part(
         nodes, scores, links=no_links, evidence=(), bindings=None, one_each=one_each
     )
-    return _name(component.clusters, places)
+    return _take_over(component.clusters, places)
 
 
-def _name(clusters: Sequence[Sequence[Node]], members: Mapping[int, Member]) -> PartedJoin | None:
-    """Return the clusters with the CIDs that they have; None where customers would merge or split."""
-    named: list[JoinedCluster] = []
+def _take_over(clusters: Sequence[Sequence[Node]], members: Mapping[int, Member]) -> PartedJoin:
+    joined: list[JoinedCluster] = []
     seen: set[Cid] = set()
+    merges_or_splits = False
     for cluster in clusters:
-        cids = {members[node.rid].cid for node in cluster if node.rid >= 0}
-        if len(cids) > 1 or not seen.isdisjoint(cids):
-            return None
+        rids = [node.rid for node in cluster if node.rid >= 0]
+        cids = {members[rid].cid for rid in rids}
+        merges_or_splits |= len(cids) > 1 or not seen.isdisjoint(cids)
         seen |= cids
-        places = [_new_id(node.rid) for node in cluster if node.rid < 0]
-        if places:
-            named.append(JoinedCluster(places, next(iter(cids), None)))
+        joined.append(JoinedCluster([_new_id(node.rid) for node in cluster if node.rid < 0], rids))
     counts = Counter(member.component_id for member in members.values())
     component_id = min(counts, key=lambda one: (-counts[one], one))
-    return PartedJoin(dict(members), component_id, named)
+    return PartedJoin(dict(members), component_id, joined, merges_or_splits)
 
 
 def _new_id(number: int) -> int:

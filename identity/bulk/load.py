@@ -33,6 +33,7 @@ import numpy as np
 import orjson
 
 from identity.bulk.foresee import Foreseen, JoinedGroup, NewRecords, foresee
+from identity.bulk.move import Mover
 from identity.bulk.patience import patiently
 from identity.bulk.prepared_rows import NumberedProfiles, Positions, PreparedRows, StoredStatement
 from identity.bulk.preparing import PreparingSetup, iter_prepared
@@ -225,10 +226,22 @@ class _Load:
             clock=self._clock,
             new_cid=self._new_cid,
         )
+        mover = Mover(
+            new,
+            self._identity.resolver,
+            sealer=self._store.sealer,
+            contract=self._contract,
+            read=lambda places: rows.read_statements(positions[list(places)].tolist()),
+            author=self._request.author,
+            cause=self._cause,
+            clock=self._clock,
+            new_cid=self._new_cid,
+        )
         writer = SliceWriter(
             self._store,
             new,
             row_writer,
+            mover,
             partitioner=self._identity.resolver.partitioner,
             one_each=self._list_one_each,
             read=lambda places: rows.take(positions[places]),
@@ -243,9 +256,9 @@ class _Load:
             stored_count += count
             self._request.on_progress("store", stored_count, len(positions))
 
-        customers, left = writer.write(_iter_placed(foreseen), progress=progress)
-        self._report.customers_issued += customers
-        for outcome, count in ((Outcome.ISSUED, customers), (Outcome.LINKED, stored_count - customers)):
+        outcomes, left = writer.write(_iter_placed(foreseen), progress=progress)
+        self._report.customers_issued += outcomes[Outcome.ISSUED]
+        for outcome, count in outcomes.items():
             if count:
                 self._report.outcomes[outcome.value] += count
         self._report.longest_slice_s = writer.longest_s

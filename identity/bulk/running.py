@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ from identity.bulk.patience import patiently
 from identity.model import Instant
 from identity.settling import LOAD_STATES_ACTIVE
 from identity.store_sql import tables
+from identity.store_sql.bulk_reads import read_members
 
 if TYPE_CHECKING:
     from identity.bulk.foresee import NewRecords
@@ -95,8 +97,19 @@ class RunningLoad:
                 tx.add_unsettled([("load-key", key) for key in part])
         for start in range(0, len(pids), _NOTES_BATCH):
             with self._store.write() as tx:
-                holders = tx.read_records_of_profiles(pids[start : start + _NOTES_BATCH].tolist())
-                tx.add_unsettled([("record", row.rid) for row in holders])
+                # A record that is a component of its own stands alone without the key as well.
+                places = tx.read_components_of_profiles(pids[start : start + _NOTES_BATCH].tolist())
+                members = read_members(tx, {component_id for _, component_id in places})
+                counts = Counter(member.component_id for member in members)
+                holders = set(pids[start : start + _NOTES_BATCH].tolist())
+                tx.add_unsettled(
+                    [
+                        ("record", member.rid)
+                        for member in members
+                        if member.pid in holders
+                        and (counts[member.component_id] > 1 or member.component_level)
+                    ]
+                )
 
     def _forget_foreign_keys(self, new: NewRecords) -> None:
         settler = self._identity.settler

@@ -14,6 +14,7 @@ Elsewhere: what was foreseen (`identity.bulk.foresee`), live writes beside it (`
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,11 +29,12 @@ from identity.bulk.foresee import JoinedGroup
 from identity.bulk.joining import PartedJoin, find_unchanged, part_groups
 from identity.bulk.patience import LoadTakenOver, patiently
 from identity.bulk.write_rows import Placed, RowWriter, SealedRows
-from identity.model import Instant, RecordRef
+from identity.model import Instant, Outcome, RecordRef
 from identity.store_sql import tables
 
 if TYPE_CHECKING:
     from identity.bulk.foresee import NewRecords
+    from identity.bulk.move import Mover
     from identity.bulk.prepared_rows import Positions
     from identity.region import Partitioner
     from identity.store_sql.opening import SqlStore
@@ -78,6 +80,7 @@ class SliceWriter:
         store: SqlStore,
         new: NewRecords,
         writer: RowWriter,
+        mover: Mover,
         *,
         partitioner: Partitioner,
         one_each: Callable[[], set[str]],
@@ -89,6 +92,7 @@ class SliceWriter:
         self._store = store
         self._new = new
         self._writer = writer
+        self._mover = mover
         self._partitioner = partitioner
         self._one_each = one_each
         self._read = read
@@ -97,13 +101,15 @@ class SliceWriter:
         self._clock = clock
         self.longest_s = 0.0
 
-    def write(self, components: Iterator[_Item], *, progress: Callable[[int], None]) -> tuple[int, list[int]]:
-        """Store the components; return how many customers they make, and the positions left to be resolved.
+    def write(
+        self, components: Iterator[_Item], *, progress: Callable[[int], None]
+    ) -> tuple[Counter[Outcome], list[int]]:
+        """Store the components; return what the records met, and the positions left to be resolved.
 
         Args:
             progress: told the number of records after each slice.
         """
-        customers = 0
+        outcomes: Counter[Outcome] = Counter()
         left_over: list[int] = []
         size = [_FIRST_SLICE]
         target_s = _POSTGRES_SLICE_S if self._store.is_postgres else _SQLITE_SLICE_S
@@ -113,9 +119,9 @@ class SliceWriter:
             while ready.record_count or ready.left:
                 writing = thread.submit(self._write_timed, ready)
                 following = self._make_ready(next(batches, []))
-                made, left, taken = writing.result()
+                met, left, taken = writing.result()
                 self.longest_s = max(self.longest_s, taken)
-                customers += made
+                outcomes.update(met)
                 left_over.extend(left)
                 left_over.extend(ready.left)
                 count = ready.record_count
@@ -127,7 +133,7 @@ class SliceWriter:
                 if not self._store.is_postgres:
                     time.sleep(taken * _PAUSE_SHARE)  # lets waiting writers in: SQLite's lock knows no queue
                 ready = following
-        return customers, left_over
+        return outcomes, left_over
 
     # -- outside the lock -------------------------------------------------------------------------------
 
@@ -170,14 +176,14 @@ class SliceWriter:
 
     # -- under the lock ---------------------------------------------------------------------------------
 
-    def _write_timed(self, ready: _Slice) -> tuple[int, list[int], float]:
+    def _write_timed(self, ready: _Slice) -> tuple[Counter[Outcome], list[int], float]:
         if ready.sealed is None:
-            return 0, [], 0.0
+            return Counter(), [], 0.0
         started = time.perf_counter()
-        made, left = patiently(partial(self._write_slice, ready, ready.sealed))
-        return made, left, time.perf_counter() - started
+        met, left = patiently(partial(self._write_slice, ready, ready.sealed))
+        return met, left, time.perf_counter() - started
 
-    def _write_slice(self, ready: _Slice, sealed: SealedRows) -> tuple[int, list[int]]:
+    def _write_slice(self, ready: _Slice, sealed: SealedRows) -> tuple[Counter[Outcome], list[int]]:
         numbers = self._new.profile_of[np.fromiter(sealed.at, np.int64, len(sealed.at))]
         pids_before = self._writer.pids[numbers]
         try:
@@ -185,12 +191,18 @@ class SliceWriter:
                 tx.lock_whole()
                 self._require_running(tx)
                 placed, joins = self._find_kept(tx, ready, sealed)
-                customers, stored = self._writer.write(tx, sealed, placed, joins)
+                plain = [join for join in joins if not join.merges_or_splits]
+                customers, stored = self._writer.write(tx, sealed, placed, plain)
+                moving = [join for join in joins if join.merges_or_splits]
+                moved = self._mover.write(tx, moving, self._writer)
                 tx.update_rows("record_load", ("id",), ("beat_at",), [(self._load_id, self._clock())])
         except BaseException:
             self._writer.pids[numbers] = pids_before
             raise
-        return customers, sorted(sealed.at.keys() - set(stored))
+        outcomes = Counter(moved.values())
+        outcomes[Outcome.ISSUED] += customers
+        outcomes[Outcome.LINKED] += len(stored) - customers
+        return outcomes, sorted(sealed.at.keys() - moved.keys() - set(stored))
 
     def _require_running(self, tx: SqlTransaction) -> None:
         load = tables.record_load

@@ -95,7 +95,11 @@ class RowWriter:
     def write(
         self, tx: SqlTransaction, sealed: SealedRows, placed: Sequence[Placed], joins: Sequence[PartedJoin]
     ) -> tuple[int, list[int]]:
-        """Store the components; return how many customers they make, and the positions stored."""
+        """Store the components; return how many customers they make, and the positions stored.
+
+        Args:
+            joins: none that merges or splits customers (`identity.bulk.move`).
+        """
         system_at = tx.tick(self._clock())
         columns, moved = self._place(tx, placed, joins, system_at)
         if columns.places:
@@ -116,8 +120,10 @@ class RowWriter:
                 columns.add(cluster, component_id, level, self._new_cid(system_at), is_new=True)
         for join in joins:
             for part in join.clusters:
-                cid = part.cid or self._new_cid(system_at)
-                columns.add(part.places, join.component_id, 0, cid, is_new=part.cid is None)
+                if part.places:
+                    stored = join.find_cid(part)
+                    cid = stored or self._new_cid(system_at)
+                    columns.add(part.places, join.component_id, 0, cid, is_new=stored is None)
             moved.extend((rid, join.component_id, system_at) for rid in join.moved)
         return columns, moved
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from identity.bulk import foresee as foresee_room
-from identity.bulk import joining, slices
+from identity.bulk import joining, move, slices
 from identity.bulk import load as load_room
 from identity.bulk.foresee import Foreseen, NewRecords
 from identity.bulk.joining import PartedJoin
@@ -28,7 +28,7 @@ from identity.bulk.preparing import StatedRow
 from identity.bulk.request import LoadReport, LoadRequest
 from identity.bulk.stored_side import StoredHolders
 from identity.contract import SourceContract
-from identity.model import Cid, Instant
+from identity.model import Cid, Instant, Outcome
 from tests.identity.bulk.plain_engine import PlainEngine
 from tests.promises.small_model import NUMBERS
 from tests.promises.world import ONE_EACH, TRUSTED, Clock, Command, Judge, State, Unjudge, World, command_of
@@ -45,6 +45,8 @@ HARD_CASES = (
     "a key repeated in the file",
     "new records joined with stored ones",
     "a group left to be resolved one by one",
+    "customers split in a slice",
+    "a CID taken back in a slice",
     "a stored component changed before its slice",
     "a component too large that touches stored ones",
     "a component left because of a live write",
@@ -108,23 +110,35 @@ class Loads:
             self.met["a stored component changed before its slice"] += len(unchanged) < len(joins)
             return unchanged
 
+        move_groups = move.Mover.write
+
+        def move_noted(
+            mover: move.Mover, tx: Any, joins: Sequence[PartedJoin], writer: Any
+        ) -> dict[int, Outcome]:
+            borne = tx.read_borne([rid for join in joins for rid in join.members])
+            outcomes = move_groups(mover, tx, joins, writer)
+            self.met["customers merged in a slice"] += Outcome.MERGED in outcomes.values()
+            self.met["customers split in a slice"] += Outcome.SPLIT in outcomes.values()
+            now = tx.read_cids([cid for cids in borne.values() for cid in cids])
+            self.met["a CID taken back in a slice"] += any(row.status == "live" for row in now.values())
+            return outcomes
+
+        patch.setattr(move.Mover, "write", move_noted)
         patch.setattr(slices, "part_groups", part_noted)
         patch.setattr(slices, "find_unchanged", find_noted)
         write_slice = slices.SliceWriter._write_slice
 
-        def write_slice_noted(writer: slices.SliceWriter, *ready: Any) -> tuple[int, list[int]]:
+        def write_slice_noted(writer: slices.SliceWriter, *ready: Any) -> Any:
             self.before_lock()
             return write_slice(writer, *ready)
 
         patch.setattr(slices.SliceWriter, "_write_slice", write_slice_noted)
         write = slices.SliceWriter.write
 
-        def write_noted(
-            writer: slices.SliceWriter, components: Any, **arguments: Any
-        ) -> tuple[int, list[int]]:
-            customers, left = write(writer, components, **arguments)
+        def write_noted(writer: slices.SliceWriter, components: Any, **arguments: Any) -> Any:
+            outcomes, left = write(writer, components, **arguments)
             self.met["a component left because of a live write"] += bool(left)
-            return customers, left
+            return outcomes, left
 
         patch.setattr(slices.SliceWriter, "write", write_noted)
 

@@ -99,25 +99,6 @@ def test_two_components_that_a_new_record_connects_become_one_and_their_customer
     finish(world)
 
 
-def test_customers_that_a_load_merges_are_told_as_one_by_one(tmp_path: Path, loads: Loads) -> None:
-    stored = [state("1", "ann", city=("ulm",)), state("2", "bob", city=("ulm",))]
-    bridge = state("new", "ann", "bob", city=("ulm",))
-    told: list[list[tuple[str, ...]]] = []
-    for name in ("bulk", "singly"):
-        with open_world(None, tmp_path / name) as world:
-            world.tell(*stored)
-            if name == "bulk":
-                loads.load(world, "crm", [bridge])
-            else:
-                world.tell(bridge)
-            told.append([one[:2] for one in events_of(world, *(one.name for one in (*stored, bridge)))])
-            finish(world)
-
-    assert told[0] == told[1]
-    assert ("merged", "2") in told[0]
-    assert loads.met["a group left to be resolved one by one"] == 1
-
-
 @pytest.mark.parametrize(
     "tie",
     [Judge("different", (("crm", "1"),), (("crm", "2"),)), Judge("same", (("crm", "1"),), (("crm", "2"),))],
