@@ -16,10 +16,10 @@ foreseen (`identity.bulk.slices`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from identity.bulk.candidates import HolderRows, Pairs, is_among, iter_pairs, sort_holders
-from identity.bulk.prepared_rows import ProfileTable
+from identity.bulk.new_records import NewRecords
 from identity.bulk.sieve import Sieve
 from identity.bulk.stored_side import StoredHolders
 from identity.model import RecordRef
@@ -38,49 +38,11 @@ from matching.model import Profile, decode_profile
 from matching.partition import Links, find_components, iter_groups
 from matching.tabulate import ProfileTabler
 
-__all__ = ["Foreseen", "JoinedGroup", "NewRecords", "ProfileReader", "foresee"]
+__all__ = ["Foreseen", "JoinedGroup", "foresee"]
 
 Places = npt.NDArray[np.int64]
 
 _STORED_SLICE: Final = 20_000
-
-
-@dataclass(slots=True)
-class NewRecords:
-    """The new records of a load, by place: key, profile number; the profiles by number."""
-
-    source: str
-    keys: list[str]
-    profile_of: Places
-    profile_count: int
-    profiles: ProfileReader
-    held_keys: Places  # every blocking key of the profiles, ascending
-    held_counts: Places  # how many of them hold it
-
-    @classmethod
-    def gather(cls, source: str, keys: list[str], profile_of: Places, profiles: ProfileReader) -> NewRecords:
-        """Return the records with their keys counted."""
-        parts = [np.empty(0, dtype=np.int64)]
-        count = 0
-        for table in profiles.iter_tables():
-            parts.append(table.hashes.flatten().to_numpy())
-            count += len(table.numbers)
-        held_keys, held_counts = np.unique(np.concatenate(parts), return_counts=True)
-        return cls(source, keys, profile_of, count, profiles, held_keys, held_counts)
-
-    def open_profile(self, number: int) -> Profile:
-        """Return a profile by its number."""
-        return decode_profile(self.profiles.read(number))
-
-
-class ProfileReader(Protocol):
-    """Gives the distinct profiles of new records by number."""
-
-    def iter_tables(self) -> Iterator[ProfileTable]:
-        """Yield all of them, some at a time."""
-
-    def read(self, number: int) -> bytes:
-        """Return one of them, encoded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from identity.bulk.foresee import JoinedGroup, NewRecords
+from identity.bulk.foresee import JoinedGroup
+from identity.bulk.new_records import NewRecords
 from identity.model import Cid, RecordRef
 from identity.region import Node, PairScores, Partitioner, ProfileLink, pair_of
 from identity.store_sql.bulk_reads import Member, OpenedMember, read_members, read_opened_members

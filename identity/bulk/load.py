@@ -32,8 +32,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import orjson
 
-from identity.bulk.foresee import Foreseen, JoinedGroup, NewRecords, foresee
+from identity.bulk.foresee import Foreseen, JoinedGroup, foresee
 from identity.bulk.move import Mover
+from identity.bulk.new_records import NewRecords
 from identity.bulk.patience import patiently
 from identity.bulk.prepared_rows import NumberedProfiles, Positions, PreparedRows, StoredStatement
 from identity.bulk.preparing import PreparingSetup, iter_prepared

@@ -25,8 +25,8 @@ from identity.region import Node, PartedComponent
 from matching.block import compile_revealer
 
 if TYPE_CHECKING:
-    from identity.bulk.foresee import NewRecords
     from identity.bulk.joining import PartedJoin
+    from identity.bulk.new_records import NewRecords
     from identity.bulk.prepared_rows import StoredStatement
     from identity.bulk.write_rows import RowWriter
     from identity.contract import SourceContract

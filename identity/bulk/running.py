@@ -25,7 +25,7 @@ from identity.store_sql import tables
 from identity.store_sql.bulk_reads import read_members
 
 if TYPE_CHECKING:
-    from identity.bulk.foresee import NewRecords
+    from identity.bulk.new_records import NewRecords
     from identity.bulk.request import LoadRequest
     from identity.bulk.stored_side import StoredHolders
     from identity.service import Identity

@@ -33,8 +33,8 @@ from identity.model import Instant, Outcome, RecordRef
 from identity.store_sql import tables
 
 if TYPE_CHECKING:
-    from identity.bulk.foresee import NewRecords
     from identity.bulk.move import Mover
+    from identity.bulk.new_records import NewRecords
     from identity.bulk.prepared_rows import Positions
     from identity.region import Partitioner
     from identity.store_sql.opening import SqlStore

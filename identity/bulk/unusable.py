@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from identity.bulk.foresee import NewRecords
+    from identity.bulk.new_records import NewRecords
     from identity.bulk.stored_side import StoredHolders
     from matching.block import KeyRevealer
 

@@ -22,7 +22,7 @@ from identity.model import FOREVER, Cause, Cid, CidStatus, EventType, Instant, K
 from identity.store_sql.column_writes import insert_columns
 
 if TYPE_CHECKING:
-    from identity.bulk.foresee import NewRecords
+    from identity.bulk.new_records import NewRecords
     from identity.store_sql.transaction import SqlTransaction
 
 __all__ = ["Placed", "RowWriter", "SealedRows"]

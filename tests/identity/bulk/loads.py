@@ -21,9 +21,10 @@ import pytest
 from identity.bulk import foresee as foresee_room
 from identity.bulk import joining, move, slices
 from identity.bulk import load as load_room
-from identity.bulk.foresee import Foreseen, NewRecords
+from identity.bulk.foresee import Foreseen
 from identity.bulk.joining import PartedJoin
 from identity.bulk.load import load_records
+from identity.bulk.new_records import NewRecords
 from identity.bulk.preparing import StatedRow
 from identity.bulk.request import LoadReport, LoadRequest
 from identity.bulk.stored_side import StoredHolders
