@@ -35,7 +35,7 @@ class LoggedRelay:
             "sameas_relay_events_total", "Events that were told to Kafka", registry=self.registry
         )
         self._messages = Counter(
-            "sameas_relay_messages_total", "Messages that told them", registry=self.registry
+            "sameas_relay_messages_total", "Messages that were sent", registry=self.registry
         )
         self._failures = Counter(
             "sameas_relay_failures_total",
@@ -45,7 +45,7 @@ class LoggedRelay:
         )
         self._lag = Gauge(
             "sameas_relay_lag_seconds",
-            "How long the oldest event of the last batch had waited; 0 when all is told",
+            "How long the oldest of the last batch had waited; 0 when all is told",
             registry=self.registry,
         )
         self._leading = Gauge(
@@ -60,20 +60,28 @@ class LoggedRelay:
             log_event(logging.INFO, "relay_leads" if is_leading else "relay_leads_no_more")
 
     def sent(self, *, event_count: int, message_count: int, lag_us: Instant) -> None:
-        """Note a batch; one without events says that all is told."""
+        """Note a batch."""
         self._lag.set(lag_us / 1_000_000)
         self._events.inc(event_count)
         self._messages.inc(message_count)
-        self._sent_since += event_count
-        if self._sent_since and self._is_due("sent"):
-            log_event(logging.INFO, "relay_sent", count=self._sent_since, lag_ms=round(lag_us / 1_000))
-            self._sent_since = 0
+        self._sent_since += message_count
+        self._log_sent(lag_us)
+
+    def idle(self) -> None:
+        """Note that all is told."""
+        self._lag.set(0)
+        self._log_sent(0)
 
     def failed(self, error: SameasError) -> None:
         """Note what is tried again."""
         self._failures.labels(error.code).inc()
         if self._is_due(error.code):
             log_event(logging.WARNING, "relay_tries_again", code=error.code, where=error.detail)
+
+    def _log_sent(self, lag_us: Instant) -> None:
+        if self._sent_since and self._is_due("sent"):
+            log_event(logging.INFO, "relay_sent", count=self._sent_since, lag_ms=round(lag_us / 1_000))
+            self._sent_since = 0
 
     def _is_due(self, what: str) -> bool:
         now = self._now()

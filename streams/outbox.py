@@ -1,4 +1,4 @@
-"""Read what is to be told of the store: its events in order, and what became of the CIDs they touched.
+"""Read what is to be told of the store: events in order, what became of the CIDs they touched, and rejects.
 
 How what a CID stands for is found:
 1. A CID's state changes only together with an event that names it, so the CIDs of the events read are looked at.
@@ -8,6 +8,7 @@ How what a CID stands for is found:
 
 Invariant: what `Outbox.read` gives is final: no transaction that commits later writes an event before the place
 that it returns (`identity.horizon`). No event is left out, and those of one source key come in order of `version`.
+Rejects have no such order, so each bears a mark of its own once it is told.
 Elsewhere: how messages look (`streams.messages`), telling them (`streams.relay`).
 """
 
@@ -26,6 +27,7 @@ from identity.assign import follow_successors
 from identity.model import FOREVER, Cid, CidStatus, CrosswalkEvent, EventType, Instant, KeyStatus, RecordRef
 from identity.service import Identity
 from identity.store_sql import tables
+from streams.refused import Reject, RejectBook
 
 __all__ = ["BEGINNING", "CidChange", "KeyChange", "Outbox", "OutboxBatch", "OutboxPlace"]
 
@@ -66,7 +68,17 @@ class OutboxBatch:
 
     keys: Sequence[KeyChange]
     cids: Sequence[CidChange]
+    rejects: Sequence[Reject]
     end: OutboxPlace
+
+    @property
+    def begun_at(self) -> Instant | None:
+        """When the oldest of it came to be; None when there is nothing to tell."""
+        began = [
+            *(one.event.known_at for one in self.keys[:1]),
+            *(one.created_at for one in self.rejects[:1]),
+        ]
+        return min(began, default=None)
 
 
 class _StateRow(NamedTuple):
@@ -83,19 +95,21 @@ class Outbox:
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
+        self._rejects = RejectBook(identity.store)
 
     def read(self, after: OutboxPlace, *, limit: int) -> OutboxBatch:
-        """Return at most `limit` events behind a place with what became of their CIDs; none if there is nothing yet."""
+        """Return at most `limit` events behind a place with what became of their CIDs, and as many untold rejects."""
+        rejects = self._rejects.list_untold(limit=limit)
         events, _ = self._identity.changes(f"{after.known_at}.{after.seq}", limit=limit)
         if not events:
-            return OutboxBatch((), (), after)
+            return OutboxBatch((), (), rejects, after)
         with self._identity.store.read() as connection:
             keys = [
                 KeyChange(event, status)
                 for event, status in zip(events, _read_statuses(connection, events), strict=True)
             ]
             cids = list(_CidStates(connection).iter_changes(events))
-        return OutboxBatch(keys, cids, OutboxPlace(events[-1].known_at, events[-1].seq))
+        return OutboxBatch(keys, cids, rejects, OutboxPlace(events[-1].known_at, events[-1].seq))
 
 
 _STATUS_OF: Final = {

@@ -141,6 +141,20 @@ class RejectBook:
         with self._store.read() as connection:
             return [_reject(row) for row in connection.execute(query.limit(limit))]
 
+    def list_untold(self, *, limit: int) -> list[Reject]:
+        """Return rejects that Kafka was not told of, those of one partition in the order of their offsets."""
+        table = tables.reject
+        query = select(*_TOLD).where(table.c.told_at.is_(None)).order_by(table.c.id).limit(limit)
+        with self._store.read() as connection:
+            return [_reject(row) for row in connection.execute(query)]
+
+    @staticmethod
+    def note_told(tx: SqlTransaction, reject_ids: Collection[int], *, now: Instant) -> None:
+        """Note, with the transaction's other writes, that Kafka was told of these."""
+        if reject_ids:
+            table = tables.reject
+            tx.connection.execute(update(table).where(table.c.id.in_(reject_ids)).values(told_at=now))
+
     def get(self, reject_id: int) -> Reject:
         """Return one reject; raises RejectUnknown."""
         found = self.list_rejects(RejectFilter(state=None, ids=[reject_id]))
@@ -238,8 +252,8 @@ class RejectBook:
         return query.where(*conditions)
 
 
-_FORGOTTEN = {"digest", "data_key", "sealed"}
-_TOLD = [column for column in tables.reject.columns if column.name not in _FORGOTTEN]
+_UNTOLD = {"digest", "data_key", "sealed", "told_at"}
+_TOLD = [column for column in tables.reject.columns if column.name not in _UNTOLD]
 
 
 def _reject(row: Row[tuple[object, ...]]) -> Reject:

@@ -8,7 +8,8 @@
 5. Whatever Kafka or the store refuses is tried again for ever, from the place kept; nothing is passed over.
 
 Invariant: the place moves only after the commit, so that what was not told is told again. Readers of committed
-messages see those of a key in order; after a crash a batch may come again, and (key, version) tells.
+messages see those of a key in order; after a crash a batch may come again, and (key, version) tells. Rejects are marked
+as told in the transaction that moves the place.
 Elsewhere: what is told (`streams.outbox`), what messages hold (`streams.messages`), counting (`service.relay_notes`).
 """
 
@@ -22,13 +23,16 @@ from typing import Final, Protocol
 
 from identity.errors import StoreBusy, StoreFull, StoreMigrating, StoreUnreachable
 from identity.model import Instant
+from identity.statement import format_instant
+from identity.store_sql.transaction import SqlTransaction
 from matching.errors import SameasError
 from streams.errors import KafkaFenced, KafkaRefused, KafkaUnreachable
 from streams.kafka_admin import apply_topics
 from streams.kafka_options import KafkaAddress
 from streams.kafka_transactions import KafkaSession
-from streams.messages import MessageWriter, OutMessage
+from streams.messages import MessageWriter, OutMessage, RejectOrigin, RejectRow
 from streams.outbox import Outbox, OutboxBatch, OutboxPlace
+from streams.refused import Reject, RejectBook
 from streams.relay_place import RelayPlace
 from streams.topics import PARTITIONS_DEFAULT, TopicNames, plan_topics
 
@@ -74,7 +78,10 @@ class RelayNotes(Protocol):
         """The relay sends from now on, or stands by."""
 
     def sent(self, *, event_count: int, message_count: int, lag_us: Instant) -> None:
-        """A batch was told; its first event had waited `lag_us`. With no event: there is nothing to tell."""
+        """A batch was told; the oldest of it had waited `lag_us`."""
+
+    def idle(self) -> None:
+        """There is nothing to tell."""
 
     def failed(self, error: SameasError) -> None:
         """Something was refused and is tried again."""
@@ -185,14 +192,14 @@ class Relay:
                 pause_s = _PAUSE_S_MIN
                 while at is not None and not self._stop.is_set():
                     batch = self._outbox.read(at, limit=self._batch_max)
-                    if batch.keys:
+                    if batch.begun_at is not None:
                         at = self._forward(session, at, batch)
                         pause_s = _PAUSE_S_MIN
                     else:
                         self._still()
-                        self._notes.sent(event_count=0, message_count=0, lag_us=0)
+                        self._notes.idle()
                         pause_s = min(2 * pause_s, _PAUSE_S_MAX)
-                    if len(batch.keys) < self._batch_max:
+                    if max(len(batch.keys), len(batch.rejects)) < self._batch_max:
                         self._stop.wait(pause_s)
         except _GivenUp:
             pass
@@ -203,30 +210,33 @@ class Relay:
         """Tell one batch, then move behind it; None when another relay did so first."""
         self._send(session, batch)
         self._reached(RelayStep.COMMITTED)
-        return self._save(at, batch.end)
+        return self._save(at, batch)
 
     def _send(self, session: KafkaSession, batch: OutboxBatch) -> None:
-        begun_at = batch.keys[0].event.known_at
-        self._topics.ensure({change.event.source for change in batch.keys}, session)
+        sources = {one.event.source for one in batch.keys} | {one.source for one in batch.rejects}
+        self._topics.ensure(sources, session)
         count = session.send(self._messages(batch), written=lambda: self._reached(RelayStep.PRODUCED))
         self._retry_s = _RETRY_S_MIN
-        lag_us = max(0, self._now() - begun_at)
+        lag_us = max(0, self._now() - (batch.begun_at or 0))
         self._notes.sent(event_count=len(batch.keys), message_count=count, lag_us=lag_us)
 
-    def _save(self, at: OutboxPlace, end: OutboxPlace) -> OutboxPlace | None:
-        self._beat_at = self._now()
-        is_moved = self._place.advance(
-            at, end, now=self._beat_at, saving=lambda: self._reached(RelayStep.SAVING)
-        )
-        if not is_moved:
+    def _save(self, at: OutboxPlace, batch: OutboxBatch) -> OutboxPlace | None:
+        now = self._beat_at = self._now()
+
+        def save_beside(tx: SqlTransaction) -> None:
+            RejectBook.note_told(tx, [one.id for one in batch.rejects], now=now)
+            self._reached(RelayStep.SAVING)
+
+        if not self._place.advance(at, batch.end, now=now, beside=save_beside):
             return None
         self._reached(RelayStep.SAVED)
-        return end
+        return batch.end
 
     def _messages(self, batch: OutboxBatch) -> Iterator[OutMessage]:
         return chain(
             (self._writer.cid(*change) for change in batch.cids),
             chain.from_iterable(self._writer.change(*change) for change in batch.keys),
+            (self._writer.reject(_reject_row(reject)) for reject in batch.rejects),
         )
 
     def _still(self) -> None:
@@ -244,6 +254,25 @@ class Relay:
             self._place.leave()
         except _TRIED_AGAIN as error:
             self._notes.failed(error)  # another relay waits a little longer
+
+
+def _reject_row(reject: Reject) -> RejectRow:
+    origin = RejectOrigin.model_validate(
+        {
+            "kind": reject.origin,
+            "name": reject.origin_name,
+            "part": reject.origin_part,
+            "place": reject.origin_place,
+        }
+    )
+    return RejectRow(
+        id=reject.id,
+        source=reject.source,
+        code=reject.code,
+        detail=reject.detail,
+        origin=origin,
+        rejected_at=format_instant(reject.created_at),
+    )
 
 
 class _GivenUp(Exception):

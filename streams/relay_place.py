@@ -17,6 +17,7 @@ from sqlalchemy.dialects import sqlite as sqlite_dialect
 from identity.model import Instant
 from identity.store_sql import tables
 from identity.store_sql.opening import SqlStore
+from identity.store_sql.transaction import SqlTransaction
 from streams.outbox import BEGINNING, OutboxPlace
 
 __all__ = ["RelayPlace"]
@@ -73,17 +74,23 @@ class RelayPlace:
             return _changes_one(tx.connection, self._is_mine(), beat_at=now)
 
     def advance(
-        self, was: OutboxPlace, to: OutboxPlace, *, now: Instant, saving: Callable[[], None] = lambda: None
+        self,
+        was: OutboxPlace,
+        to: OutboxPlace,
+        *,
+        now: Instant,
+        beside: Callable[[SqlTransaction], None] = lambda tx: None,
     ) -> bool:
         """Move from one place to the next; False when another relay has taken over or moved it.
 
         Args:
-            saving: called before the move is committed.
+            beside: writes what is to be committed with the move; not called when there is none.
         """
         with self._store.write() as tx:
             is_there = and_(self._is_mine(), _ROW.c.known_at == was.known_at, _ROW.c.seq == was.seq)
             is_moved = _changes_one(tx.connection, is_there, **to._asdict(), beat_at=now)
-            saving()
+            if is_moved:
+                beside(tx)
         return is_moved
 
     def leave(self) -> None:

@@ -368,6 +368,7 @@ reject: Final = Table(
     Column("state", Text, nullable=False, comment="open, replayed or discarded"),
     Column("closed_at", BigInteger),
     Column("closed_by", Text),
+    Column("told_at", BigInteger, comment="when the relay told it to Kafka; null before"),
     UniqueConstraint(
         "origin", "origin_name", "origin_part", "origin_place", "digest", name="reject_origin_digest"
     ),
@@ -375,3 +376,9 @@ reject: Final = Table(
 )
 Index("reject_ref", reject.c.ref_hash)
 Index("reject_state", reject.c.state, reject.c.source, reject.c.id)
+Index(
+    "reject_untold",
+    reject.c.id,
+    sqlite_where=reject.c.told_at.is_(None),
+    postgresql_where=reject.c.told_at.is_(None),
+)

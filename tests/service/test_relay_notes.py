@@ -51,19 +51,19 @@ def test_what_was_told_is_counted_and_logged_once_a_minute(log: io.StringIO) -> 
     clock.now = 59 * SECOND
     notes.sent(event_count=3, message_count=9, lag_us=4_000)
     clock.now = 61 * SECOND
-    notes.sent(event_count=0, message_count=0, lag_us=0)
+    notes.idle()
 
     assert metric(notes, "sameas_relay_events_total") == 5
     assert metric(notes, "sameas_relay_messages_total") == 16
     assert metric(notes, "sameas_relay_lag_seconds") == 0
     assert lines(log) == [
-        {"level": "info", "event": "relay_sent", "count": 2, "lag_ms": 1500},
-        {"level": "info", "event": "relay_sent", "count": 3, "lag_ms": 0},
+        {"level": "info", "event": "relay_sent", "count": 7, "lag_ms": 1500},
+        {"level": "info", "event": "relay_sent", "count": 9, "lag_ms": 0},
     ]
 
 
 def test_nothing_is_logged_while_there_is_nothing_to_tell(log: io.StringIO) -> None:
-    LoggedRelay(Clock()).sent(event_count=0, message_count=0, lag_us=0)
+    LoggedRelay(Clock()).idle()
 
     assert lines(log) == []
 

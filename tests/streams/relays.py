@@ -48,6 +48,7 @@ __all__ = [
     "check_told",
     "create_topics",
     "read_all",
+    "read_rejects",
     "run_and_be_killed",
     "tell_all",
 ]
@@ -73,11 +74,12 @@ class Notes:
 
     def sent(self, *, event_count: int, message_count: int, lag_us: Instant) -> None:
         assert lag_us >= 0
-        if event_count == 0:
-            self.when_all_is_told()
-        else:
-            self.batches.append(event_count)
-            self.message_count += message_count
+        assert message_count
+        self.batches.append(event_count)
+        self.message_count += message_count
+
+    def idle(self) -> None:
+        self.when_all_is_told()
 
     def failed(self, error: SameasError) -> None:
         self.failures.append(error.code)
@@ -88,7 +90,7 @@ class CarelessRelay(Relay):
     """A relay with a fault: it moves its place before it tells."""
 
     def _forward(self, session: KafkaSession, at: OutboxPlace, batch: OutboxBatch) -> OutboxPlace | None:
-        end = self._save(at, batch.end)
+        end = self._save(at, batch)
         self._send(session, batch)
         return end
 
@@ -222,6 +224,15 @@ def check_told(identity: Identity, bootstrap: str, prefix: str) -> Told:
 
     repeated += _assert_events(messages["customers"], rows)
     return Told(sum(map(len, messages.values())), repeated)
+
+
+def read_rejects(bootstrap: str, prefix: str, source: str) -> list[dict[str, Any]]:
+    """Return what was told of a source's rejects, in order; all of them came from one partition."""
+    topic = TopicNames(prefix).rejects(source)
+    messages = read_all(bootstrap, topic)[topic]
+    _assert_by_the_book("rejects", topic, messages)
+    assert len({message.partition() for message in messages}) == 1
+    return [orjson.loads(message.value() or b"") for message in messages]
 
 
 def read_all(bootstrap: str, *topics: str) -> dict[str, list[Message]]:

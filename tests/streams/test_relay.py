@@ -28,9 +28,12 @@ from tests.streams.relays import (
     build,
     check_told,
     create_topics,
+    read_rejects,
     run_and_be_killed,
     tell_all,
 )
+from tests.streams.stream import Told
+from tests.streams.taking import Taking
 
 pytestmark = pytest.mark.slow
 
@@ -240,3 +243,25 @@ def test_topics_of_a_source_that_appears_later_are_made_as_planned(
     plans = plan_topics(["crm", "trusty"], names=TopicNames(kafka_prefix), partitions=PARTITIONS)
     reports = apply_topics(KafkaAddress(kafka_bootstrap), plans)
     assert {report.state for report in reports} == {TopicState.THERE}
+
+
+@pytest.mark.parametrize("step", [None, RelayStep.COMMITTED, RelayStep.SAVED])
+def test_what_could_not_be_taken_is_told_once_and_after_a_crash_under_the_same_number(
+    step: RelayStep | None, sqlite_world: World, tmp_path: Path, kafka_bootstrap: str, kafka_prefix: str
+) -> None:
+    create_topics(kafka_bootstrap, kafka_prefix)
+    taking = Taking(sqlite_world.identity)
+    refused = [Told(b"canary", b"no JSON %d" % number) for number in range(25)]
+    taking.take(*refused, number=1)
+
+    if step is not None:
+        run_and_be_killed(None, tmp_path, kafka_bootstrap, kafka_prefix, step)
+    for _ in range(2):
+        tell_all(sqlite_world.identity, kafka_bootstrap, kafka_prefix)
+
+    told = read_rejects(kafka_bootstrap, kafka_prefix, "crm")
+    expected = [*range(25), *(range(20, 25) if step is RelayStep.COMMITTED else ())]
+    assert [one["origin"]["place"] for one in told] == expected
+    assert told[25:] == told[20 : len(told) - 5]
+    assert "canary" not in str(told)
+    assert taking.rejects.list_untold(limit=1) == []

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert, select
 
 from identity.store_sql.migrate import migrate_store
 from identity.store_sql.opening import SqlStore, open_store, store_url
+from identity.store_sql.tables import store_fact
+from identity.store_sql.transaction import SqlTransaction
 from streams.outbox import BEGINNING, OutboxPlace
 from streams.relay_place import RelayPlace
 
@@ -54,15 +57,32 @@ def test_only_the_holder_moves_the_place_and_only_from_where_it_is(store: SqlSto
     assert second.find() == NEXT
 
 
+def test_what_is_written_beside_a_move_is_written_with_it_or_not_at_all(store: SqlStore) -> None:
+    place = place_of(store, "first")
+    place.take(0)
+    asked: list[str] = []
+
+    def write(tx: SqlTransaction) -> None:
+        tx.connection.execute(insert(store_fact).values(name="beside", value="x"))
+        asked.append("moved")
+
+    assert not place.advance(NEXT, NEXT, now=1, beside=write)
+    assert place.advance(BEGINNING, NEXT, now=1, beside=write)
+
+    assert asked == ["moved"]
+    with store.read() as connection:
+        assert connection.scalar(select(store_fact.c.value).where(store_fact.c.name == "beside")) == "x"
+
+
 def test_a_move_that_breaks_off_before_its_commit_leaves_the_place(store: SqlStore) -> None:
     place = place_of(store, "first")
     place.take(0)
 
-    def break_off() -> None:
+    def break_off(tx: SqlTransaction) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        place.advance(BEGINNING, NEXT, now=1, saving=break_off)
+        place.advance(BEGINNING, NEXT, now=1, beside=break_off)
 
     assert place.find() == BEGINNING
 
