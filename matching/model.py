@@ -76,6 +76,7 @@ LIST_COLUMNS: Final = (
 PROFILE_COLUMNS: Final = TEXT_COLUMNS + LIST_COLUMNS
 
 _POSITION: Final = {name: position for position, name in enumerate(PROFILE_COLUMNS)}
+_TEXT_COUNT: Final = len(TEXT_COLUMNS)
 
 
 def column_position(name: str) -> int:
@@ -90,4 +91,8 @@ def encode_profile(profile: Profile) -> bytes:
 
 def decode_profile(encoded: bytes) -> Profile:
     """Return the profile that `encode_profile` wrote."""
-    return tuple([tuple(value) if type(value) is list else value for value in orjson.loads(encoded)])
+    values = orjson.loads(encoded)
+    for position in range(_TEXT_COUNT, len(values)):
+        if values[position] is not None:
+            values[position] = tuple(values[position])
+    return tuple(values)
