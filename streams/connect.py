@@ -276,7 +276,8 @@ def copying_sql(contract: SourceContract, table: Table, customers: Table, *, cid
     """Return the statements that copy each CID from its table into the customer table's column.
 
     Only rows that differ are updated. A source key that no row can bear (text where the column is a number) is
-    passed over.
+    passed over. A row that is inserted takes the CID that its key has: where a row goes and comes again before the
+    first is noticed, nothing changes in the crosswalk, and nothing would be told.
 
     Raises:
         ConnectorInvalid: the contract names no column of the table as its key.
@@ -296,6 +297,11 @@ def copying_sql(contract: SourceContract, table: Table, customers: Table, *, cid
     assigned = "".join(f"        key_{n} := {part};\n" for n, part in enumerate(parts))
     wanted = " AND ".join(f'"{one}" = sameas_copy.key_{n}' for n, one in enumerate(columns))
     function = f'"{table.schema}"."{table.name[:57]}_copy"'
+    taking = f'"{table.schema}"."{table.name[:57]}_take"'
+    own = [f'NEW."{one}"::text' for one in columns]
+    # A composite source key is the JSON array of its parts, as texts and without spaces.
+    array = ", ',', ".join(f"to_json({one})" for one in own)
+    told_key = own[0] if len(columns) == 1 else f"concat('[', {array}, ']')"
     return f"""\
 ALTER TABLE {customers.quoted} ADD COLUMN IF NOT EXISTS "{cid_column}" text;
 
@@ -325,6 +331,20 @@ $copy$;
 DROP TRIGGER IF EXISTS sameas_copy ON {table.quoted};
 CREATE TRIGGER sameas_copy AFTER INSERT OR UPDATE OR DELETE ON {table.quoted}
 FOR EACH ROW EXECUTE FUNCTION {function}();
+
+CREATE OR REPLACE FUNCTION {taking}() RETURNS trigger LANGUAGE plpgsql AS $take$
+BEGIN
+    IF NEW."{cid_column}" IS NULL THEN
+        SELECT told.cid INTO NEW."{cid_column}" FROM {table.quoted} told
+        WHERE told.source_key = {told_key} AND told.status = 'live';
+    END IF;
+    RETURN NEW;
+END
+$take$;
+
+DROP TRIGGER IF EXISTS sameas_take ON {customers.quoted};
+CREATE TRIGGER sameas_take BEFORE INSERT ON {customers.quoted}
+FOR EACH ROW EXECUTE FUNCTION {taking}();
 """  # noqa: S608 - every name in it is an identifier of letters, digits, _ and $
 
 

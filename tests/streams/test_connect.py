@@ -337,6 +337,14 @@ def test_assignments_reach_the_customer_table_through_their_own(
         connectors.adopt(printed.name)  # still running
         assert not put_connector(kafka_connect_url, printed)
 
+        crm.execute("DELETE FROM customer WHERE id = 2")
+        crm.execute("INSERT INTO customer (tenant, id, given) VALUES ('a', 2, 'Bob'), ('a', 3, 'Cy')")
+        assert cids() == [("a", 1, None), ("a", 2, cid.format(4)), ("a", 3, None), ("b", 1, None)]
+        crm.execute("UPDATE customer_cid SET status = 'renamed' WHERE source_key = '[\"a\",\"2\"]'")
+        crm.execute("DELETE FROM customer WHERE id = 2")
+        crm.execute("INSERT INTO customer (tenant, id, given) VALUES ('a', 2, 'Bea')")
+        assert cids()[1] == ("a", 2, None), "a key that is given again is another customer's"
+
 
 def connect_json(schema: object, payload: object) -> bytes:
     return orjson.dumps({"schema": schema, "payload": payload})
