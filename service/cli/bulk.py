@@ -58,7 +58,7 @@ def load(  # noqa: PLR0917 - Typer's options are parameters; nobody calls this b
     from identity.bulk.load import load_records
     from identity.bulk.request import LoadRequest
     from service.clock import CidSource, SystemClock
-    from service.resolvers.relay import error_of_head
+    from service.resolvers.error_heads import error_of_head
     from streams.rejects import RejectsWriter
     from streams.statements import FileStatements
 

@@ -16,8 +16,8 @@ from typing import IO, Any
 
 from matching.errors import SameasError
 from service.errors import InternalFault
+from service.resolvers.error_heads import error_head
 from service.resolvers.frames import Frame, pack_frame, read_frame, split_body
-from service.resolvers.relay import error_head
 from service.resolvers.work import JobAnswer, Worker
 from service.telemetry import configure_logging, logger
 

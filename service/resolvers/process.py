@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from service.errors import ResolverLost, ServiceClosing, ServiceError
+from service.resolvers.error_heads import error_of_head
 from service.resolvers.frames import Frame, pack_frame, read_frame_async, split_body
-from service.resolvers.relay import error_of_head
 from service.telemetry import log_event
 
 __all__ = ["Job", "ResolverProcess"]
