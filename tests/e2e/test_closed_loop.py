@@ -9,15 +9,14 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.services.kafka import Connectors
+from tests.services.kafka import WAIT_S_MAX, Connectors, await_true
 
 pytestmark = [pytest.mark.slow, pytest.mark.service]
 
@@ -30,15 +29,7 @@ CONTRACT = {
     "approach": 3,
     "mapping": {"given_name": "given", "family_name": "family", "email": "email", "birth_date": "born"},
 }
-WAIT_S_MAX = 60.0
 Row = tuple[object, ...]
-
-
-def await_true(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + WAIT_S_MAX
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 class Sameas:

@@ -23,6 +23,7 @@ from deploy.local.kafka import KafkaUnavailable, run_private_broker, run_private
 
 __all__ = [
     "Connectors",
+    "await_true",
     "connectors",
     "create_topics",
     "kafka_bootstrap",
@@ -87,7 +88,7 @@ class Connectors:
     def adopt(self, name: str) -> None:
         """Wait until a connector that somebody else posted runs, and delete it at the end of the test."""
         self._names.add(name)
-        _await(lambda: self._is_running(name))
+        await_true(lambda: self._is_running(name))
 
     def delete_all(self) -> None:
         """Delete them; what they write to or read from is left."""
@@ -137,8 +138,9 @@ def read_topic(bootstrap: str, topic: str, *, until: Callable[[list[Message]], b
         consumer.close()
 
 
-def _await(holds: Callable[[], bool]) -> None:
+def await_true(holds: Callable[[], bool], what: str = "it did not happen in time") -> None:
+    """Return as soon as `holds` says so; fails with `what` after a minute. For servers that call nobody back."""
     deadline = time.monotonic() + WAIT_S_MAX
     while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)

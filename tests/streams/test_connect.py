@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import orjson
 import psycopg
 import pytest
@@ -29,13 +26,12 @@ from streams.kafka_options import KafkaAddress, producer_config
 from streams.message import MessageReader
 from streams.model import Ignored, Rename, SourceMessage, Statement, Truncation, Withdrawal
 from streams.topics import TopicNames, plan_topics
-from tests.services.kafka import Connectors, read_topic
+from tests.services.kafka import Connectors, await_true, read_topic
 
 NAMES = TopicNames("sameas")
 CRM = read_database("postgresql://cdc:canary%40pw@crm-db:5433/crm?sslmode=verify-full&sslrootcert=ca.pem")
 CUSTOMER = read_table("customer")
 CIDS = read_table("public.customer_cid")
-WAIT_S_MAX = 60.0
 
 
 def contract(name: str = "crm", **changes: object) -> SourceContract:
@@ -175,13 +171,6 @@ def test_a_trigger_needs_the_columns_of_the_key(key: str | None) -> None:
 
 
 # ------------------------------------------------------------------------------------------- on real parts
-
-
-def await_true(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_S_MAX
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 @pytest.mark.slow
