@@ -32,6 +32,7 @@ from matching.errors import SameasError
 from service.access import Access
 from service.bootstrap import build_identity, url_of
 from service.clock import SystemClock
+from service.companions import Companions
 from service.doors import ServiceDoors
 from service.front import Front
 from service.guard import guard_routes
@@ -64,12 +65,18 @@ def service_version() -> str:
 def create_app(settings: Settings, store: SqlStore) -> FastAPI:
     """Return the application over an open store; its lifespan starts the resolver processes."""
     metrics = Metrics()
+    for_children = _for_children(settings)
+    companions = Companions(
+        settings.serve_with,
+        for_children,
+        count_restart=lambda name: metrics.companion_restarts.labels(name).inc(),
+    )
     doors = ServiceDoors(
         settings,
         identity=build_identity(store),
         key_reader=make_key_reader(url_of(settings)),
         resolvers=ResolverPool(
-            _for_children(settings),
+            for_children,
             process_count=settings.resolver_count,
             batch_records_max=settings.batch_records_max,
             waiting_records_max=settings.waiting_records_max,
@@ -85,6 +92,7 @@ def create_app(settings: Settings, store: SqlStore) -> FastAPI:
         try:
             try:
                 await doors.start()
+                await companions.start()
             except SameasError as exc:
                 # The server only logs that the start failed; who started it is told why.
                 app.state.start_error = exc
@@ -94,7 +102,8 @@ def create_app(settings: Settings, store: SqlStore) -> FastAPI:
             settling.cancel()
             await asyncio.wait([settling])
         finally:
-            await doors.close()
+            # Together: a companion may take as long as its batch, and whoever stops us does not wait for ever.
+            await asyncio.gather(companions.close(), doors.close())
 
     app = FastAPI(
         title="sameas",
@@ -107,7 +116,7 @@ def create_app(settings: Settings, store: SqlStore) -> FastAPI:
         redirect_slashes=False,
     )
     add_identity_routes(app.router, doors)
-    add_operation_routes(app.router, app, doors=doors, metrics=metrics)
+    add_operation_routes(app.router, app, doors=doors, companions=companions, metrics=metrics)
     guard_routes(
         app, body_bytes_max=settings.body_bytes_max, list_body_bytes_max=settings.list_body_bytes_max
     )
@@ -137,6 +146,9 @@ def _for_children(settings: Settings) -> dict[str, object]:
     for name in ("database_url", "store_key"):
         secret = getattr(settings, name)
         document[name] = None if secret is None else secret.get_secret_value()
+    document["kafka_options"] = {
+        name: value.get_secret_value() for name, value in settings.kafka_options.items()
+    }
     document["admin_key"] = None
     document["data_dir"] = str(settings.data_dir.absolute())
     return document

@@ -14,6 +14,7 @@ can have wrong in itself (`identity.api.errors`).
         + ApiKeyUnknown          no API key in force has this id
         + ApiKeyRefused          an API key with these scopes or sources cannot be
         + ResolverLost           the resolver process died twice over the same command
+        + CompanionLost          a program that runs beside the service ended as it started
         + ResolversBusy          too many commands wait for the resolver processes
         + ServiceClosing         the service is shutting down
         + SpoolFull              a stream's answers were not taken and outgrew their spool
@@ -28,6 +29,7 @@ from matching.errors import Category, SameasError
 __all__ = [
     "ApiKeyRefused",
     "ApiKeyUnknown",
+    "CompanionLost",
     "FileInaccessible",
     "InternalFault",
     "MethodNotAllowed",
@@ -100,6 +102,14 @@ class ResolverLost(ServiceError):
     """The resolver process died over this command, and again when it was tried once more."""
 
     code = "resolver_lost"
+    category = Category.UNAVAILABLE
+    retryable = True
+
+
+class CompanionLost(ServiceError):
+    """A program that runs beside the service ended as it started."""
+
+    code = "companion_lost"
     category = Category.UNAVAILABLE
     retryable = True
 

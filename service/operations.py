@@ -17,6 +17,7 @@ from starlette.responses import Response
 from identity.api.describe import route
 from identity.api.render import json_response
 from identity.errors import Unavailable
+from service.companions import Companions
 from service.doors import ServiceDoors
 from service.errors import ResolverLost
 from service.guard import ANY, PUBLIC
@@ -26,7 +27,9 @@ from service.telemetry import Metrics
 __all__ = ["add_operation_routes"]
 
 
-def add_operation_routes(router: APIRouter, app: FastAPI, *, doors: ServiceDoors, metrics: Metrics) -> None:
+def add_operation_routes(
+    router: APIRouter, app: FastAPI, *, doors: ServiceDoors, companions: Companions, metrics: Metrics
+) -> None:
     """Add the routes of operation to `router`."""
 
     async def healthz(_request: Request) -> Response:
@@ -43,14 +46,21 @@ def add_operation_routes(router: APIRouter, app: FastAPI, *, doors: ServiceDoors
         pool = doors.resolvers
         if pool.ready_count < pool.process_count:
             return problem_response(ResolverLost("a resolver process is being started again"))
-        return json_response({"status": "ready", "unsettled": unsettled, "resolvers": pool.ready_count})
+        ready = {"status": "ready", "unsettled": unsettled, "resolvers": pool.ready_count}
+        # Requests do not need them, so one that is started again is shown and no reason to send requests elsewhere.
+        if states := companions.list_states():
+            ready["companions"] = states
+        return json_response(ready)
 
     async def get_metrics(_request: Request) -> Response:
         """Read the metrics in the text format of Prometheus."""
         metrics.waiting.set(doors.resolvers.waiting_records)
         metrics.unsettled.set(await doors.read(lambda identity: identity.unsettled()))
         metrics.set_report(await doors.read(lambda identity: identity.report_numbers()))
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        for name, state in companions.list_states().items():
+            metrics.set_companion(name, is_running=state == "running")
+        beside = await companions.read_metrics()
+        return Response(generate_latest(metrics.registry) + beside, media_type=CONTENT_TYPE_LATEST)
 
     async def openapi(_request: Request) -> Response:
         """Read the OpenAPI document of all routes."""

@@ -8,6 +8,7 @@ Elsewhere: the relay (`streams.relay`), its command (`service.cli.relay`).
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -51,6 +52,26 @@ class LoggedRelay:
         self._leading = Gauge(
             "sameas_relay_leading", "1 while this relay sends, 0 while it stands by", registry=self.registry
         )
+
+    def watch(self, find_oldest_untold: Callable[[], Instant | None]) -> None:
+        """Show from now on how old the oldest is that is not told, whichever relay should tell it.
+
+        Args:
+            find_oldest_untold: when that came to be, None when all is told; asked whenever the metrics are read.
+        """
+
+        def age_s() -> float:
+            try:
+                oldest = find_oldest_untold()
+            except SameasError:
+                return math.nan  # the store does not answer; other metrics are read all the same
+            return 0.0 if oldest is None else max(0, self._now() - oldest) / 1_000_000
+
+        Gauge(
+            "sameas_relay_untold_seconds",
+            "Age of the oldest change or reject that Kafka was not told of; 0 when all is told",
+            registry=self.registry,
+        ).set_function(age_s)
 
     def leads(self, *, is_leading: bool) -> None:
         """Note that the relay sends from now on, or stands by."""

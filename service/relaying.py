@@ -1,6 +1,7 @@
-"""Build the relay of a store from the settings.
+"""Build the relay of a store from the settings, and as a program.
 
-Elsewhere: the relay (`streams.relay`), its command (`service.cli.relay`).
+Elsewhere: the relay (`streams.relay`), running it (`service.programs`, `service.companions`), its command
+(`service.cli.relay`).
 """
 
 from __future__ import annotations
@@ -8,15 +9,52 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
+from prometheus_client import CollectorRegistry
+
 from identity.model import Instant
 from identity.service import Identity
+from service.bootstrap import bootstrap_identity
+from service.clock import SystemClock
+from service.relay_notes import LoggedRelay
 from service.settings import Settings
 from streams.outbox import Outbox
 from streams.relay import SILENT_US_MAX, Relay, RelayNotes, TopicMaker
 from streams.relay_place import RelayPlace
 from streams.topics import TopicNames
 
-__all__ = ["build_relay"]
+__all__ = ["RelayProgram", "build_relay"]
+
+
+class RelayProgram:
+    """Tells Kafka what changes; see `service.programs.Program`.
+
+    Raises:
+        SettingsInvalid: nobody said where Kafka is; nothing was opened.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        settings.kafka  # noqa: B018 - refuses before the store is opened
+        now = SystemClock().now
+        self._notes = LoggedRelay(now)
+        self._identity = bootstrap_identity(settings)
+        self._relay = build_relay(settings, self._identity, notes=self._notes, now=now)
+        self._notes.watch(Outbox(self._identity).find_oldest_untold)
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Its metrics."""
+        return self._notes.registry
+
+    def run(self) -> None:
+        """Relay until `stop`."""
+        try:
+            self._relay.run()
+        finally:
+            self._identity.close()
+
+    def stop(self) -> None:
+        """End `run` after the batch under way."""
+        self._relay.stop()
 
 
 def build_relay(

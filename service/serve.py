@@ -21,6 +21,7 @@ from service.admin_key import ADMIN_KEY_FILE, ensure_admin_key
 from service.app import create_app
 from service.bootstrap import open_settled_store
 from service.clock import SystemClock
+from service.companions import COMPANIONS
 from service.doors import ServiceDoors
 from service.errors import InternalFault, SettingsInvalid
 from service.keys import ApiKeys
@@ -36,6 +37,7 @@ def run_service(settings: Settings, *, tell: Callable[[str], None]) -> None:
     """Serve until a signal; `tell` is given what a person should read (the first admin key, the address)."""
     configure_logging(settings.log_level)
     _check_certificate(settings)
+    _check_companions(settings)
     store = open_settled_store(settings)
     try:
         preset = settings.admin_key
@@ -113,6 +115,18 @@ def _check_certificate(settings: Settings) -> None:
             "SAMEAS_TLS_CERT and SAMEAS_TLS_KEY do not name a certificate chain and its key, without a password, "
             "as PEM files that can be read"
         ) from exc
+
+
+def _check_companions(settings: Settings) -> None:
+    """Refuse companions that are unknown, or that lack settings, before anything is opened."""
+    for name in settings.serve_with:
+        kind = COMPANIONS.get(name)
+        if kind is None:
+            known = ", ".join(COMPANIONS)
+            raise SettingsInvalid(
+                f"{name!r} cannot run beside the service (SAMEAS_SERVE_WITH); these can: {known}"
+            )
+        kind.check(settings)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -91,8 +91,17 @@ class Settings(BaseModel):
     """Partitions of new topics: more workers than that cannot share a source."""
     topic_replicas: Annotated[int, Field(ge=1, le=20)] | None = None
     """Copies of new topics; the brokers' default if unset."""
+    serve_with: tuple[str, ...] = ()
+    """What runs beside the HTTP service, as `sameas serve --with`: names, with commas between."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity that is logged."""
+
+    @field_validator("serve_with", mode="before")
+    @classmethod
+    def _names_stand_between_commas(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
 
     @field_validator("admin_key")
     @classmethod

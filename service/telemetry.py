@@ -27,7 +27,7 @@ logger: Final = logging.getLogger("sameas")
 
 FIELDS: Final = frozenset(
     {
-        "address", "author", "caller", "code", "count", "duration_ms", "fault", "fields", "lag_ms", "lines",
+        "address", "author", "caller", "code", "companion", "count", "duration_ms", "fault", "fields", "lag_ms", "lines",
         "method", "port", "process", "route", "scope", "share", "source", "status", "topic", "version", "where",
     }
 )  # fmt: skip
@@ -96,6 +96,18 @@ class Metrics:
         self.resolver_restarts = Counter(
             "sameas_resolver_restarts_total", "Resolver processes started again", registry=self.registry
         )
+        self.companion_restarts = Counter(
+            "sameas_companion_restarts_total",
+            "Programs beside the service started again",
+            ("companion",),
+            registry=self.registry,
+        )
+        self._companions = Gauge(
+            "sameas_companion_running",
+            "1 while a program beside the service runs",
+            ("companion",),
+            registry=self.registry,
+        )
         self.waiting = Gauge(
             "sameas_waiting_records", "Records that wait for a resolver process", registry=self.registry
         )
@@ -136,6 +148,10 @@ class Metrics:
             self._work.labels(what).inc(count)
         for rule, count in counts["keys_unusable"].items():
             self._keys_unusable.labels(rule).inc(count)
+
+    def set_companion(self, name: str, *, is_running: bool) -> None:
+        """Show whether a companion runs."""
+        self._companions.labels(name).set(is_running)
 
     def set_report(self, numbers: ReportNumbers) -> None:
         """Show the numbers of the report."""

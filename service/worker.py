@@ -1,48 +1,60 @@
-"""Run a worker until it is told to stop: the store, the settings and the signals around it.
+"""Build the worker of a store from the settings, as a program.
 
-Invariant: SIGTERM and SIGINT end it in order: the batch under way is finished, the group is left.
-Elsewhere: what a worker does (`streams.worker`), the command (`service.cli.worker`).
+Elsewhere: what a worker does (`streams.worker`), running it (`service.programs`, `service.companions`), the command
+(`service.cli.worker`).
 """
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
-from collections.abc import Callable
-from types import FrameType
+
+from prometheus_client import CollectorRegistry
 
 from service.bootstrap import build_identity, open_settled_store
 from service.clock import SystemClock
 from service.settings import Settings
-from service.telemetry import configure_logging, log_event
+from service.telemetry import log_event
+from service.worker_notes import CountedWorker
 from streams.topics import TopicNames
 from streams.worker import Worker, WorkerPlan
 
-__all__ = ["run_worker"]
+__all__ = ["WorkerProgram"]
 
 
-def run_worker(settings: Settings, *, tell: Callable[[str], None]) -> None:
-    """Take the records topics until a signal; `tell` is given what a person should read."""
-    configure_logging(settings.log_level)
-    plan = WorkerPlan(settings.kafka, TopicNames(settings.topic_prefix), settings.batch_records_max)
-    store = open_settled_store(settings)
-    try:
-        worker = Worker(
-            build_identity(store),
-            plan,
+class WorkerProgram:
+    """Takes the records topics; see `service.programs.Program`.
+
+    Raises:
+        SettingsInvalid: nobody said where Kafka is; nothing was opened.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.plan = WorkerPlan(settings.kafka, TopicNames(settings.topic_prefix), settings.batch_records_max)
+        self._notes = CountedWorker()
+        self._stopping = threading.Event()
+        self._store = open_settled_store(settings)
+        self._worker = Worker(
+            build_identity(self._store),
+            self.plan,
             clock=SystemClock().now,
             monotonic_s=time.monotonic,
             tell=log_event,
+            notes=self._notes,
         )
-        stopping = threading.Event()
 
-        def stop(_signal: int, _frame: FrameType | None) -> None:
-            stopping.set()
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Its metrics."""
+        return self._notes.registry
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, stop)
-        tell(f"sameas worker takes {plan.topics.records('*')} from {plan.address.bootstrap}")
-        worker.run(stopping)
-    finally:
-        store.close()
+    def run(self) -> None:
+        """Take messages until `stop`."""
+        try:
+            self._worker.run(self._stopping)
+        finally:
+            self._store.close()
+
+    def stop(self) -> None:
+        """End `run` after the batch under way."""
+        self._stopping.set()

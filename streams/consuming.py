@@ -13,7 +13,7 @@ Elsewhere: what is kept of a partition (`streams.shelf`), options (`streams.kafk
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -29,6 +29,7 @@ __all__ = ["Consuming", "Tell"]
 
 _FETCH_MESSAGES_MAX: Final = 500
 _COMMIT_S: Final = 5.0
+_STAND_S: Final = 1.0
 _NOTICE_MS: Final = 5_000
 """How soon a topic that was created is noticed."""
 _QUIET: Final = frozenset({KafkaError._PARTITION_EOF, KafkaError._MAX_POLL_EXCEEDED})
@@ -45,11 +46,25 @@ class Consuming:
     """One member of the group of workers."""
 
     def __init__(
-        self, address: KafkaAddress, *, group: str, shelf: Shelf, tell: Tell, monotonic_s: Callable[[], float]
+        self,
+        address: KafkaAddress,
+        *,
+        group: str,
+        shelf: Shelf,
+        tell: Tell,
+        monotonic_s: Callable[[], float],
+        note_standing: Callable[[Mapping[Partition, int], int], None] = lambda lags, paused_count: None,
     ) -> None:
-        """Build the consumer; raises KafkaOptionRefused when librdkafka does not take an option."""
+        """Build the consumer; raises KafkaOptionRefused when librdkafka does not take an option.
+
+        Args:
+            note_standing: told each second how many messages of each assigned partition are not taken, as far as
+                Kafka has said, and of how many partitions fetching is paused.
+        """
         self._shelf = shelf
         self._tell = tell
+        self._note_standing = note_standing
+        self._stand_at = 0.0
         self._monotonic_s = monotonic_s
         self._topics: frozenset[str] = frozenset()
         self._assigned: set[Partition] = set()
@@ -85,6 +100,7 @@ class Consuming:
             self._shelf.put([_fetched(one) for one in found if not self._is_error(one)])
         self._balance()
         self._commit()
+        self._stand()
 
     def close(self) -> None:
         """Leave the group; its other members take over at once."""
@@ -163,6 +179,20 @@ class Consuming:
             self._tell(logging.DEBUG, "lag_not_shown", code=exc.args[0].name())
             return
         self._committed.update(moved)
+
+    def _stand(self) -> None:
+        now_s = self._monotonic_s()
+        if now_s < self._stand_at:
+            return
+        self._stand_at = now_s + _STAND_S
+        positions = self._shelf.read_positions()
+        lags: dict[Partition, int] = {}
+        for partition in self._assigned & positions.keys():
+            # What the last fetch said: the broker is not asked. Below 0 before the first one.
+            _, end = self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)
+            if end >= 0:
+                lags[partition] = max(0, end - positions[partition])
+        self._note_standing(lags, len(self._paused))
 
     # -- errors -------------------------------------------------------------------------------------------
 

@@ -111,6 +111,21 @@ class Outbox:
             cids = list(_CidStates(connection).iter_changes(events))
         return OutboxBatch(keys, cids, rejects, OutboxPlace(events[-1].known_at, events[-1].seq))
 
+    def find_oldest_untold(self) -> Instant | None:
+        """Return when the oldest event or reject came to be that is not told; None when all is told."""
+        event, place, reject = tables.event, tables.relay_cursor, tables.reject
+        with self._identity.store.read() as connection:
+            at = connection.execute(select(place.c.known_at, place.c.seq)).first() or BEGINNING
+            untold = (
+                select(event.c.known_at)
+                .where(tuple_(event.c.known_at, event.c.seq) > tuple_(*at))
+                .order_by(event.c.known_at, event.c.seq)
+                .limit(1)
+            )
+            refused = select(reject.c.created_at).where(reject.c.told_at.is_(None)).order_by(reject.c.id)
+            found = [connection.scalar(untold), connection.scalar(refused.limit(1))]
+        return min((one for one in found if one is not None), default=None)
+
 
 _STATUS_OF: Final = {
     EventType.WITHDRAWN: KeyStatus.WITHDRAWN,

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from identity.model import Instant
 from identity.service import Identity
@@ -34,7 +34,7 @@ from streams.shelf import Shelf
 from streams.take import Step, Taken, Taker
 from streams.topics import TopicNames
 
-__all__ = ["Worker", "WorkerPlan", "group_of"]
+__all__ = ["UNNOTED", "Worker", "WorkerNotes", "WorkerPlan", "group_of"]
 
 _POLL_S: Final = 0.1
 _IDLE_S: Final = 0.5
@@ -43,6 +43,7 @@ _SOURCES_S: Final = 2.0
 _SETTLE_MAX: Final = 200
 _PAUSE_FIRST_S: Final = 0.1
 _PAUSE_MAX_S: Final = 5.0
+_MOVED: Final = "taken_by_others"
 _RECOVERY_BATCHES: Final = 50
 """After so many batches without a full lock table they may be larger again."""
 
@@ -54,6 +55,36 @@ class WorkerPlan:
     address: KafkaAddress
     topics: TopicNames
     batch_records_max: int
+
+
+class WorkerNotes(Protocol):
+    """Is told what a worker does, for metrics; from two threads."""
+
+    def took(self, taken: Collection[Taken]) -> None:
+        """A batch was stored."""
+
+    def failed(self, code: str) -> None:
+        """A batch was not stored, and is tried again or left to another worker."""
+
+    def raised_alarm(self, source: str, share: float) -> None:
+        """Too many of the source's messages are stale."""
+
+    def stands(self, lags: Mapping[Partition, int], *, paused_count: int) -> None:
+        """How many messages of each assigned partition are not taken, and how many partitions are paused."""
+
+
+class _Unnoted:
+    def took(self, taken: Collection[Taken]) -> None: ...
+
+    def failed(self, code: str) -> None: ...
+
+    def raised_alarm(self, source: str, share: float) -> None: ...
+
+    def stands(self, lags: Mapping[Partition, int], *, paused_count: int) -> None: ...
+
+
+UNNOTED: Final[WorkerNotes] = _Unnoted()
+"""Notes that nobody keeps."""
 
 
 def group_of(topics: TopicNames) -> str:
@@ -72,6 +103,7 @@ class Worker:
         clock: Callable[[], Instant],
         monotonic_s: Callable[[], float],
         tell: Tell,
+        notes: WorkerNotes = UNNOTED,
         step: Step = lambda name: None,
     ) -> None:
         self._identity = identity
@@ -79,6 +111,7 @@ class Worker:
         self._clock = clock
         self._monotonic_s = monotonic_s
         self._tell = tell
+        self._notes = notes
         self._shelf = Shelf()
         self._offsets = OffsetBook(identity.store)
         self._taker = Taker(identity, plan.topics, clock=clock, step=step)
@@ -103,6 +136,7 @@ class Worker:
             group=group_of(self._plan.topics),
             shelf=self._shelf,
             tell=self._tell,
+            note_standing=lambda lags, paused_count: self._notes.stands(lags, paused_count=paused_count),
             monotonic_s=self._monotonic_s,
         )
         taking = threading.Thread(target=self._take_until_closed, name="taking", daemon=True)
@@ -180,10 +214,12 @@ class Worker:
     def _leave_to_others(self, partitions: Collection[Partition]) -> None:
         """Drop what is kept of partitions, and wait before asking the store where they go on."""
         self._shelf.misplace(partitions)
+        self._notes.failed(_MOVED)
         self._tell(logging.INFO, "partitions_taken_by_others", count=len(partitions))
         self._pause_only()
 
     def _pause(self, code: str) -> None:
+        self._notes.failed(code)
         self._tell(logging.WARNING, "store_not_ready", code=code, count=self._failure_count + 1)
         self._pause_only()
 
@@ -194,6 +230,7 @@ class Worker:
 
     def _note(self, taken: Collection[Taken]) -> None:
         self._failure_count = 0
+        self._notes.took(taken)
         self._batches_since_full += 1
         if self._batches_since_full >= _RECOVERY_BATCHES and self._limit < self._plan.batch_records_max:
             self._limit = min(self._plan.batch_records_max, self._limit * 2)
@@ -201,4 +238,5 @@ class Worker:
         for one in taken:
             share = self._alarm.note(one.source, one.tally, now_s=self._monotonic_s())
             if share is not None:
+                self._notes.raised_alarm(one.source, share)
                 self._tell(logging.WARNING, "stale_share", source=one.source, share=round(share, 4))

@@ -55,7 +55,10 @@ ROOMS_TESTED_ELSEWHERE: dict[str, str] = {
         ("streams/completing", "streams/held", "streams/reading"),
         "a step of one batch: tests/streams/test_take.py runs it whole on both stores, test_replay.py too",
     ),
-    "service/worker": "the process around a worker: tests/service/cli/test_worker.py runs it",
+    **dict.fromkeys(
+        ("service/programs", "service/worker"),
+        "the process around a worker or a relay: tests/service/cli/test_worker.py and test_cli_relay.py run it",
+    ),
     "identity/store": "ports: the contract suite in tests/contract runs every adapter against them",
     "identity/store_sql": "adapters: tested by the contract suite in tests/contract",
 }

@@ -16,14 +16,20 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on (SAMEAS_HOST).")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port (SAMEAS_PORT, 8360).")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Data directory (SAMEAS_DATA_DIR).")] = None,
+    beside: Annotated[
+        str | None,
+        typer.Option(
+            "--with", metavar="NAMES", help="What runs beside it: worker,relay (SAMEAS_SERVE_WITH)."
+        ),
+    ] = None,
 ) -> None:
     """Run the HTTP service until Ctrl-C.
 
-    Example: sameas serve --port 8360
+    Example: sameas serve --port 8360 --with worker,relay
     """
     from service.serve import run_service
 
-    settings = read_settings(host=host, port=port, data_dir=data_dir)
+    settings = read_settings(host=host, port=port, data_dir=data_dir, serve_with=beside)
     run_service(settings, tell=typer.echo)
 
 

@@ -12,7 +12,7 @@ import pwd
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from identity.store_sql.opening import SqlStore
 
 __all__ = [
+    "MetricsPort",
     "end_with",
     "is_terminal",
     "open_identity",
@@ -38,6 +39,11 @@ __all__ = [
     "read_settings",
     "run",
 ]
+
+MetricsPort = Annotated[
+    int | None, typer.Option(min=1, max=65_535, help="Loopback port of /metrics; none if left out.")
+]
+"""The option of every command that runs until it is told to stop."""
 
 EXIT_REFUSED: Final = 1
 EXIT_COULD_NOT_RUN: Final = 2

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.session import open_store_of, read_settings
+from service.cli.session import MetricsPort, open_store_of, read_settings
 from service.cli.show import AsJson, print_document, print_table
 
 if TYPE_CHECKING:
@@ -23,15 +23,25 @@ worker_app = typer.Typer(
 
 
 @worker_app.callback()
-def work(context: typer.Context) -> None:
+def work(context: typer.Context, metrics_port: MetricsPort = None) -> None:
     """Take the records topics of all sources until SIGTERM or Ctrl-C; any number of workers share them.
 
-    Example: sameas worker
+    Example: sameas worker --metrics-port 9361
     """
     if context.invoked_subcommand is None:
-        from service.worker import run_worker
+        from service.programs import run_program
+        from service.telemetry import configure_logging
+        from service.worker import WorkerProgram
 
-        run_worker(read_settings(), tell=typer.echo)
+        settings = read_settings()
+        configure_logging(settings.log_level)
+        program = WorkerProgram(settings)
+        topics, bootstrap = program.plan.topics.records("*"), program.plan.address.bootstrap
+        run_program(
+            program,
+            metrics_port=metrics_port,
+            on_run=lambda: typer.echo(f"sameas worker takes {topics} from {bootstrap}"),
+        )
 
 
 @worker_app.command("status")

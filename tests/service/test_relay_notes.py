@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Iterator
 
 import pytest
 from prometheus_client import generate_latest
 
+from identity.errors import StoreUnreachable
 from service.relay_notes import LoggedRelay
 from service.telemetry import configure_logging
 from streams.errors import KafkaUnreachable
@@ -93,3 +95,24 @@ def test_a_failure_that_repeats_is_counted_each_time_and_logged_once_a_minute(lo
         }
     ]
     assert b'sameas_relay_failures_total{code="kafka_unreachable"} 3.0' in generate_latest(notes.registry)
+
+
+def test_the_age_of_what_is_untold_is_asked_for_when_it_is_read_and_unknown_while_the_store_is_away() -> None:
+    clock, oldest = Clock(), [40 * SECOND]
+    notes = LoggedRelay(clock)
+
+    def find() -> int | None:
+        if clock.now > 90 * SECOND:
+            raise StoreUnreachable("away")
+        return oldest[0] if oldest else None
+
+    notes.watch(find)
+    clock.now = 70 * SECOND
+
+    seen = [metric(notes, "sameas_relay_untold_seconds")]
+    oldest.clear()
+    seen.append(metric(notes, "sameas_relay_untold_seconds"))
+    clock.now = 100 * SECOND
+
+    assert seen == [30, 0]
+    assert math.isnan(metric(notes, "sameas_relay_untold_seconds"))

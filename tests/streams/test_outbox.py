@@ -15,9 +15,12 @@ from sqlalchemy import text
 
 from identity.model import CidStatus, EventType, Instant, KeyStatus, RecordRef
 from streams.outbox import BEGINNING, Outbox, OutboxBatch
+from streams.relay_place import RelayPlace
 from tests.promises.amount import examples
 from tests.promises.draw import command_from, runs
 from tests.promises.world import BEGIN, Command, Judge, State, World, command_of, make_identity, open_world
+from tests.streams.stream import Told
+from tests.streams.taking import Taking
 
 ANN, BOB, EVE = ({"email": (name,), "city": (name,)} for name in ("ann", "bob", "eve"))
 ONE, TWO, THREE = (("crm", name) for name in "123")
@@ -143,6 +146,30 @@ def test_a_customer_that_gains_a_record_is_no_change_of_its_cid(world: World) ->
 
 @pytest.mark.slow
 @pytest.mark.service
+def test_the_oldest_that_is_not_told_is_found_whether_event_or_reject(world: World) -> None:
+    outbox, place = (
+        Outbox(world.identity),
+        RelayPlace(world.identity.store, holder="one", silent_us_max=1),
+    )
+    assert outbox.find_oldest_untold() is None
+    world.tell(State(ONE, ANN))
+    world.tell(State(TWO, BOB))
+    batch = outbox.read(BEGINNING, limit=1)
+    [first], [second] = batch.keys, outbox.read(batch.end, limit=1).keys
+
+    found = [outbox.find_oldest_untold()]
+    place.take(BEGIN)
+    assert place.advance(BEGINNING, batch.end, now=BEGIN)
+    found.append(outbox.find_oldest_untold())
+    assert place.advance(batch.end, outbox.read(batch.end, limit=1).end, now=BEGIN)
+    found.append(outbox.find_oldest_untold())
+    Taking(world.identity).take(Told(b"x", b"{"))
+    [refused] = outbox.read(BEGINNING, limit=1).rejects
+    found.append(outbox.find_oldest_untold())
+
+    assert found == [first.event.known_at, second.event.known_at, None, refused.created_at]
+
+
 def test_p5_reading_while_three_writers_commit_out_of_sequence_leaves_nothing_out(
     postgres_url: str, tmp_path: Path
 ) -> None:
