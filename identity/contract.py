@@ -30,9 +30,11 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ALLOWED: Final = frozenset(
     "domain kind owner key alternate_keys key_pattern key_personal mapping region approach one_per_customer trust "
-    "lawful_basis retention write_back".split()
+    "lawful_basis retention write_back epoch cid_field cid_within_s coverage_min".split()
 )
 _TRUST_MAX: Final = 1.0
+_EPOCH_MAX: Final = 2**31 - 1
+_SECONDS_MAX: Final = 366 * 86_400
 
 Path = str | tuple[str, ...]
 
@@ -56,6 +58,14 @@ class SourceContract:
     approach: int | None
     one_per_customer: bool
     trust: Mapping[str, float]
+    epoch: int = 0
+    """Raised when the source's versions begin anew; a version is (epoch, number)."""
+    epoch_since: int = 1
+    """The version of this contract with which its epoch began."""
+    cid_field: str | None = None
+    """Path of the field in which the source's own rows bear the CID that they were given."""
+    cid_within_s: float | None = None
+    coverage_min: float | None = None
 
     @property
     def same_as_is_judgement(self) -> bool:
@@ -93,8 +103,14 @@ def is_key_text(value: object) -> bool:
     )
 
 
-def read_contract(name: str, document: Mapping[str, object], *, version: int) -> SourceContract:
-    """Return the contract that the document states; raises ContractRefused naming the field."""
+def read_contract(
+    name: str, document: Mapping[str, object], *, version: int, epoch_since: int = 1
+) -> SourceContract:
+    """Return the contract that the document states; raises ContractRefused naming the field.
+
+    Args:
+        epoch_since: the version of the contract with which the document's epoch began.
+    """
     check_source_name(name)
     unknown = sorted(set(document) - _ALLOWED)
     if unknown:
@@ -118,6 +134,11 @@ def read_contract(name: str, document: Mapping[str, object], *, version: int) ->
         approach=_approach(document.get("approach")),
         one_per_customer=_flag(document, "one_per_customer"),
         trust=_trust(document.get("trust")),
+        epoch=_epoch(document.get("epoch")),
+        epoch_since=epoch_since,
+        cid_field=_cid_field(document.get("cid_field")),
+        cid_within_s=_amount(document, "cid_within_s", at_most=_SECONDS_MAX),
+        coverage_min=_amount(document, "coverage_min", at_most=1),
     )
 
 
@@ -131,13 +152,15 @@ def changes_matching(old: SourceContract, new: SourceContract) -> bool:
 
 
 def is_breaking(old: SourceContract, new: SourceContract) -> str | None:
-    """Return the field by which `new` breaks keys already stored, or None."""
+    """Return the field by which `new` breaks what is stored (keys, or the order of versions), or None."""
     if old.key_path is not None and new.key_path != old.key_path:
         return "key"
     if new.key_pattern is not None and (
         old.key_pattern is None or old.key_pattern.pattern != new.key_pattern.pattern
     ):
         return "key_pattern"
+    if new.epoch < old.epoch:
+        return "epoch"
     return None
 
 
@@ -208,6 +231,29 @@ def _approach(value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 4:
         return value
     raise ContractRefused("The contract's approach is 1, 2, 3 or 4.")
+
+
+def _epoch(value: object) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _EPOCH_MAX:
+        return value
+    raise ContractRefused("The contract's epoch is a whole number from 0 on.")
+
+
+def _cid_field(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and value):
+        return value
+    raise ContractRefused("The contract's cid_field is the path of one field.")
+
+
+def _amount(document: Mapping[str, object], field: str, *, at_most: float) -> float | None:
+    value = document.get(field)
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= at_most:
+        return float(value)
+    raise ContractRefused(f"The contract's {field} is a number from 0 to {at_most}.")
 
 
 def _trust(value: object) -> dict[str, float]:

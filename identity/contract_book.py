@@ -7,6 +7,7 @@ Elsewhere: what a contract says (`identity.contract`), resolving a source again 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import orjson
@@ -58,6 +59,10 @@ class ContractBook:
             raise SourceUnknown(f"There is no source {name[:63]}; put its contract first.")
         return entry
 
+    def get_version(self, name: str, version: int) -> SourceContract:
+        """Return a version of a source's contract that records were read by."""
+        return self._parsed.get((name, version)) or self._parse(name, version)
+
     def put(
         self, name: str, document: Mapping[str, object], *, author: str, now: Instant
     ) -> tuple[SourceContract, bool]:
@@ -87,38 +92,69 @@ class ContractBook:
             version = 1 if found is None else found.contract_version + 1
             contract = read_contract(name, document, version=version)
             if found is not None:
-                before = read_contract(name, orjson.loads(found.document), version=found.contract_version)
+                before = _read(tx.connection, name, found.contract_version)
                 if found.document == encoded:
                     return before, False
                 field = is_breaking(before, contract)
+                if field == "epoch":
+                    raise ContractConflict(
+                        f"The epoch of source {name} is {before.epoch} and can only be raised: its versions would "
+                        "be older than those of the epoch before."
+                    )
                 if field is not None:
                     raise ContractConflict(
                         f"The new contract of source {name} changes its {field}: keys already stored would mean "
                         "something else. Register it as another source."
                     )
-                tx.connection.execute(
-                    update(source).where(source.c.name == name).values(contract_version=version)
-                )
+                values: dict[str, int | None] = {"contract_version": version}
+                if contract.epoch == before.epoch:
+                    contract = replace(contract, epoch_since=before.epoch_since)
+                else:
+                    contract = replace(contract, epoch_since=version)
+                    values["floor_version"] = (
+                        None  # a truncation of a former epoch makes nothing stale any more
+                    )
+                tx.connection.execute(update(source).where(source.c.name == name).values(values))
                 if changes_matching(before, contract):
                     _unsettle(tx.connection, name, version)
             else:
                 tx.connection.execute(insert(source).values(name=name, contract_version=1))
             tx.connection.execute(
                 insert(contract_table).values(
-                    source=name, version=version, document=encoded, created_at=now, created_by=author
+                    source=name,
+                    version=version,
+                    document=encoded,
+                    created_at=now,
+                    created_by=author,
                 )
             )
         return contract, found is None
 
     def _parse(self, name: str, version: int) -> SourceContract:
-        table = tables.source_contract
         with self._store.read() as connection:
-            document = connection.scalar(
-                select(table.c.document).where(table.c.source == name, table.c.version == version)
-            )
-        contract = read_contract(name, orjson.loads(document or "{}"), version=version)
+            contract = _read(connection, name, version)
         self._parsed[name, version] = contract
         return contract
+
+
+def _read(connection: Connection, name: str, version: int) -> SourceContract:
+    """Return one version of a source's contract; which one its epoch began with, the versions before it say."""
+    table = tables.source_contract
+    rows = connection.execute(
+        select(table.c.version, table.c.document)
+        .where(table.c.source == name, table.c.version <= version)
+        .order_by(table.c.version.desc())
+    )
+    contract: SourceContract | None = None
+    for number, document in rows:
+        found = read_contract(name, orjson.loads(document), version=number)
+        if contract is None:
+            contract = found
+        elif found.epoch != contract.epoch:
+            break
+        contract = replace(contract, epoch_since=number)
+    assert contract is not None, "a version in force is stored"
+    return contract
 
 
 def _unsettle(connection: Connection, name: str, version: int) -> None:

@@ -89,6 +89,10 @@ class ContractBody(_Body):
     approach: Literal[1, 2, 3, 4] | None = None
     one_per_customer: bool | None = None
     trust: dict[str, float | bool] | None = None
+    epoch: int | None = Field(None, description="raised when the source's versions begin anew")
+    cid_field: str | None = Field(None, description="where the source's own rows bear the CID")
+    cid_within_s: float | None = None
+    coverage_min: float | None = None
 
 
 class ContractAnswer(BaseModel):

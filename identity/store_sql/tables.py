@@ -20,7 +20,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     Table,
     Text,
@@ -28,17 +27,23 @@ from sqlalchemy import (
     text,
 )
 
+from identity.store_sql.column_types import ID, UTF8, metadata
+from identity.store_sql.delivery_tables import delivery, delivery_tally, look_up_day
+
 __all__ = [
     "alternate_key",
     "api_key",
     "blocking_key",
     "cid_state",
     "crosswalk_history",
+    "delivery",
+    "delivery_tally",
     "event",
     "id_counter",
     "idempotency",
     "judgement",
     "judgement_record",
+    "look_up_day",
     "metadata",
     "named_ref",
     "profile",
@@ -54,13 +59,6 @@ __all__ = [
     "stream_offset",
     "unsettled",
 ]
-
-metadata: Final = MetaData()
-
-_Bytes = Text().with_variant(Text(collation="C"), "postgresql")
-"""Text that every store compares and orders as UTF-8 bytes (SQLite's BINARY is that already)."""
-_Id = BigInteger().with_variant(Integer(), "sqlite")
-"""A 64-bit id; SQLite keys a table's own tree by it only when the type is spelled INTEGER."""
 
 store_fact: Final = Table(
     "store_fact",
@@ -80,7 +78,7 @@ id_counter: Final = Table(
 source: Final = Table(
     "source",
     metadata,
-    Column("name", _Bytes, primary_key=True),
+    Column("name", UTF8, primary_key=True),
     Column("contract_version", Integer, nullable=False),
     Column("retired_at", BigInteger),
     Column("floor_version", BigInteger, comment="versions below it are older than a truncation"),
@@ -89,7 +87,7 @@ source: Final = Table(
 source_contract: Final = Table(
     "source_contract",
     metadata,
-    Column("source", _Bytes, primary_key=True),
+    Column("source", UTF8, primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("document", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
@@ -108,13 +106,13 @@ scoring_model: Final = Table(
 record: Final = Table(
     "record",
     metadata,
-    Column("rid", _Id, primary_key=True, autoincrement=False),
-    Column("source", _Bytes, nullable=False),
-    Column("key", _Bytes, nullable=False),
+    Column("rid", ID, primary_key=True, autoincrement=False),
+    Column("source", UTF8, nullable=False),
+    Column("key", UTF8, nullable=False),
     Column("pid", BigInteger, comment="profile of the current version; null while withdrawn"),
     Column("component_id", BigInteger, comment="null while withdrawn"),
     Column("component_level", SmallInteger, nullable=False),
-    Column("cid", _Bytes, comment="the CID now, or the last one of a withdrawn record"),
+    Column("cid", UTF8, comment="the CID now, or the last one of a withdrawn record"),
     Column("status", Text, nullable=False),
     Column("vid", BigInteger, nullable=False, comment="the current version"),
     Column("version", BigInteger, comment="its number, as the source states it"),
@@ -145,7 +143,7 @@ Index(
 record_version: Final = Table(
     "record_version",
     metadata,
-    Column("vid", _Id, primary_key=True, autoincrement=False),
+    Column("vid", ID, primary_key=True, autoincrement=False),
     Column("rid", BigInteger, nullable=False),
     Column("version", BigInteger),
     Column("effective_at", BigInteger),
@@ -164,7 +162,7 @@ Index("record_version_rid", record_version.c.rid)
 profile: Final = Table(
     "profile",
     metadata,
-    Column("pid", _Id, primary_key=True, autoincrement=False),
+    Column("pid", ID, primary_key=True, autoincrement=False),
     Column("digest", LargeBinary, nullable=False, unique=True, comment="keyed hash of source and profile"),
 )
 
@@ -184,7 +182,7 @@ crosswalk_history: Final = Table(
     Column("valid_from", BigInteger, primary_key=True, autoincrement=False),
     Column("valid_to", BigInteger, nullable=False),
     Column("system_to", BigInteger, nullable=False),
-    Column("cid", _Bytes),
+    Column("cid", UTF8),
     Column("status", Text, nullable=False),
     Column("cause_kind", Text, nullable=False),
     Column("cause_ref", Text, nullable=False),
@@ -193,7 +191,7 @@ crosswalk_history: Final = Table(
 cid_state: Final = Table(
     "cid_state",
     metadata,
-    Column("cid", _Bytes, primary_key=True),
+    Column("cid", UTF8, primary_key=True),
     Column("system_from", BigInteger, primary_key=True, autoincrement=False),
     Column("system_to", BigInteger, nullable=False),
     Column("status", Text, nullable=False),
@@ -207,8 +205,8 @@ event: Final = Table(
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("type", Text, nullable=False),
     Column("rid", BigInteger, nullable=False),
-    Column("cid", _Bytes),
-    Column("previous_cid", _Bytes),
+    Column("cid", UTF8),
+    Column("previous_cid", UTF8),
     Column("version", Integer, nullable=False),
     Column("valid_from", BigInteger, nullable=False),
     Column("cause_kind", Text, nullable=False),
@@ -220,9 +218,9 @@ Index("event_previous_cid", event.c.previous_cid)
 alternate_key: Final = Table(
     "alternate_key",
     metadata,
-    Column("source", _Bytes, primary_key=True),
-    Column("name", _Bytes, primary_key=True),
-    Column("value", _Bytes, primary_key=True),
+    Column("source", UTF8, primary_key=True),
+    Column("name", UTF8, primary_key=True),
+    Column("value", UTF8, primary_key=True),
     Column("rid", BigInteger, primary_key=True, autoincrement=False),
 )
 Index("alternate_key_rid", alternate_key.c.rid)
@@ -247,8 +245,8 @@ judgement_record: Final = Table(
     metadata,
     Column("judgement_id", Text, primary_key=True),
     Column("side", SmallInteger, primary_key=True, autoincrement=False, comment="0 left, 1 right"),
-    Column("source", _Bytes, primary_key=True),
-    Column("key", _Bytes, primary_key=True),
+    Column("source", UTF8, primary_key=True),
+    Column("key", UTF8, primary_key=True),
 )
 
 named_ref: Final = Table(
@@ -259,8 +257,8 @@ named_ref: Final = Table(
     ),
     Column("judgement_id", Text, primary_key=True, comment="empty for the evidence of a same_as"),
     Column("stating_rid", BigInteger, primary_key=True, autoincrement=False, comment="0 for a judgement"),
-    Column("source", _Bytes, nullable=False),
-    Column("key", _Bytes, nullable=False),
+    Column("source", UTF8, nullable=False),
+    Column("key", UTF8, nullable=False),
     comment="records named by judgements in force and by current same_as statements, stored or not yet",
 )
 Index("named_ref_judgement", named_ref.c.judgement_id)
@@ -269,11 +267,11 @@ Index("named_ref_stating", named_ref.c.stating_rid)
 idempotency: Final = Table(
     "idempotency",
     metadata,
-    Column("source", _Bytes, primary_key=True),
+    Column("source", UTF8, primary_key=True),
     Column("token_hash", LargeBinary, primary_key=True),
     Column("request_digest", LargeBinary, nullable=False),
     Column("rid", BigInteger, nullable=False),
-    Column("cid", _Bytes, nullable=False),
+    Column("cid", UTF8, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("known_at", BigInteger, nullable=False),
 )
@@ -294,7 +292,7 @@ record_load: Final = Table(
     "record_load",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("source", _Bytes, nullable=False),
+    Column("source", UTF8, nullable=False),
     Column("author", Text, nullable=False),
     Column("started_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
@@ -324,6 +322,7 @@ api_key: Final = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("revoked_at", BigInteger),
+    Column("serves", Text, comment="what asks with it: system:NAME or product:NAME"),
 )
 
 stream_offset: Final = Table(
@@ -345,13 +344,16 @@ stream_offset: Final = Table(
     Column("stale", BigInteger, nullable=False),
     Column("rejected", BigInteger, nullable=False),
     Column("ignored", BigInteger, nullable=False),
+    Column("epoch", Integer, nullable=False, server_default="0", comment="of the greatest version taken"),
+    Column("number", BigInteger, nullable=False, server_default="-1", comment="that version; -1: none yet"),
+    Column("stated_at", BigInteger, nullable=False, server_default="0", comment="the latest time taken"),
 )
 
 reject: Final = Table(
     "reject",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True, comment="grows per record; given at the insert"),
-    Column("source", _Bytes, nullable=False),
+    Column("id", ID, primary_key=True, autoincrement=True, comment="grows per record; given at the insert"),
+    Column("source", UTF8, nullable=False),
     Column("ref_hash", BigInteger, comment="keyed hash of (source, key); null where no key can be read"),
     Column("code", Text, nullable=False),
     Column("detail", Text, nullable=False),

@@ -185,3 +185,33 @@ def test_a_new_key_pattern_breaks_the_keys_already_stored_and_its_absence_does_n
     assert is_breaking(numbered, contract(key_pattern="[a-z]+")) == "key_pattern"
     assert is_breaking(numbered, contract(key_pattern="[0-9]+")) is None
     assert is_breaking(numbered, contract()) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epoch", -1),
+        ("epoch", True),
+        ("epoch", 1.5),
+        ("cid_field", ""),
+        ("cid_field", ["a", "b"]),
+        ("cid_within_s", -1),
+        ("cid_within_s", "60"),
+        ("coverage_min", 1.01),
+        ("coverage_min", True),
+    ],
+)
+def test_what_deliveries_are_measured_by_is_refused_where_it_means_nothing(field: str, value: object) -> None:
+    with pytest.raises(ContractRefused, match=field):
+        read_contract("crm", {"domain": "sales", field: value}, version=1)
+
+
+def test_a_contract_that_says_nothing_of_deliveries_promises_nothing() -> None:
+    contract = read_contract("crm", {"domain": "sales"}, version=1)
+
+    assert (contract.epoch, contract.cid_field, contract.cid_within_s, contract.coverage_min) == (
+        0,
+        None,
+        None,
+        None,
+    )

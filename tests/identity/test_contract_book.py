@@ -117,3 +117,23 @@ def test_a_change_that_matters_to_nobody_leaves_nothing_to_do(identity: Identity
     identity.put_source("crm", {"domain": "sales", "owner": "b"}, author="test")
 
     assert identity.unsettled() == 0
+
+
+def test_the_epoch_is_raised_and_never_lowered(book: ContractBook) -> None:
+    put(book)
+    put(book, epoch=2)
+
+    with pytest.raises(ContractConflict, match="epoch of source shop is 2"):
+        put(book, epoch=1)
+
+
+def test_a_contract_knows_with_which_version_its_epoch_began(place: Place) -> None:
+    store = place.open_store()
+    for fields in ({}, {"owner": "a"}, {"epoch": 1}, {"epoch": 1, "owner": "b"}):
+        put(ContractBook(store), **fields)
+
+    book = ContractBook(store)
+
+    assert book.get("shop").contract.epoch_since == 3
+    assert [book.get_version("shop", number).epoch_since for number in (1, 2, 3, 4)] == [1, 1, 3, 3]
+    assert [book.get_version("shop", number).epoch for number in (2, 3)] == [0, 1]

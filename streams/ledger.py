@@ -1,0 +1,295 @@
+"""Keep the delivery ledger: one row a record, and a tally a source.
+
+For who delivers CIDs (webhooks, write-back, the relay) there are two doors; both take lists, and cost a fixed number
+of statements each:
+
+    ledger = DeliveryLedger(identity)
+    ledger.acknowledge([Acknowledgement(RecordRef("crm", "7"), cid, Evidence.WEBHOOK, at=now)])  # own transaction
+    ledger.acknowledge_in(tx, [...])            # beside other writes of a transaction; as its last writes
+    ledger.note_sent_in(tx, [Sent(RecordRef("crm", "7"), version=3, at=now)])
+
+`cid` is the CID that was delivered, as the message said it: if the record has another one by now, the acknowledgement
+counts as one of an outdated CID. `version` counts the changes of the key (`CrosswalkEvent.version`). Records that
+the store does not know are passed over.
+
+The ledger reads the crosswalk's changes behind it, as every reader does (`follow`); nothing is written where records
+are resolved. Any number of processes may follow: the cursor moves by compare-and-set.
+
+Invariant: a row tells what `streams.delivery` makes of the facts; a source's tally is the sum of its rows.
+Personal data: none; rows name a record by its number (`rid`) and go with it.
+Elsewhere: coverage and the watermark (`streams.coverage`), where the evidence comes from (`streams.take`,
+`streams.sink_offsets`, `streams.read_back`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite as sqlite_dialect
+
+from identity.model import Cid, EventType, Instant, RecordRef
+from identity.service import Identity
+from identity.store import RecordRow
+from identity.store_sql import tables
+from identity.store_sql.transaction import SqlTransaction
+from streams.delivery import (
+    NO_NUMBER,
+    Acknowledgement,
+    Assignment,
+    Delivery,
+    Gap,
+    Sent,
+    acknowledge_delivery,
+    assign_delivery,
+    note_sent,
+)
+
+__all__ = ["DeliveryLedger"]
+
+_BATCH_EVENTS: Final = 1_000
+_CURSOR: Final = "ledger"
+"""The ledger's row of `relay_cursor`."""
+_ROWS_MAX: Final = 500
+"""Rows of one statement: 17 columns each stay under SQLite's 32,766 parameters."""
+
+_Step = Callable[[Delivery], Delivery]
+_Fact = Callable[[Cid | None, Delivery], Delivery]
+"""What becomes of a delivery, of which the record has this CID in the crosswalk."""
+
+_NOT_LIVE: Final = frozenset({EventType.WITHDRAWN, EventType.RENAMED, EventType.ERASED})
+
+
+class DeliveryLedger:
+    """The ledger of one store."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+        self._store = identity.store
+
+    # -- what deliverers say ------------------------------------------------------------------------------
+
+    def acknowledge(self, told: Sequence[Acknowledgement]) -> int:
+        """Note which CIDs sources were found to have; return how many rows of the ledger that changed."""
+        if not told:
+            return 0
+        with self._store.write() as tx:
+            return self.acknowledge_in(tx, told)
+
+    def acknowledge_in(self, tx: SqlTransaction, told: Sequence[Acknowledgement]) -> int:
+        """Do the same with the transaction's other writes; call it once a transaction, after all else."""
+        return self._take_facts(tx, [(one.ref, partial(_acknowledge, one)) for one in told])
+
+    def note_sent_in(self, tx: SqlTransaction, sent: Sequence[Sent]) -> int:
+        """Note what was handed over, with the transaction's other writes; likewise."""
+        return self._take_facts(tx, [(one.ref, partial(_note_sent, one)) for one in sent])
+
+    # -- what the crosswalk says --------------------------------------------------------------------------
+
+    def follow(self, *, batches_max: int = 1) -> bool:
+        """Take over the crosswalk's changes, at most so many batches; return whether all of them are.
+
+        Cost: a batch is up to 1,000 changes; four statements, and a row of the ledger for each record.
+        """
+        return any(self._follow_one() for _ in range(batches_max))
+
+    def _follow_one(self) -> bool:
+        """Take one batch; return whether nothing was left behind it."""
+        table = tables.relay_cursor
+        with self._store.read() as connection:
+            row = connection.execute(
+                select(table.c.known_at, table.c.seq).where(table.c.name == _CURSOR)
+            ).first()
+        was = (0, 0) if row is None else (row.known_at, row.seq)
+        events, _ = self._identity.changes(f"{was[0]}.{was[1]}", limit=_BATCH_EVENTS)
+        if not events:
+            return True
+        end = (events[-1].known_at, events[-1].seq)
+        epochs = _Epochs(self._identity)
+        with self._store.write() as tx:
+            if row is None:
+                begun = self._insert(table).values(
+                    name=_CURSOR, known_at=0, seq=0, holder=None, beat_at=end[0]
+                )
+                tx.connection.execute(begun.on_conflict_do_nothing())
+            moved = tx.connection.execute(
+                update(table)
+                .where(table.c.name == _CURSOR, table.c.known_at == was[0], table.c.seq == was[1])
+                .values(known_at=end[0], seq=end[1], beat_at=end[0])
+            )
+            if moved.rowcount:
+                steps: dict[int, list[_Step]] = defaultdict(list)
+                sources: dict[int, str] = {}
+                for rid, change in _read_assignments(tx, was, end, epochs):
+                    steps[rid].append(partial(_assign, change))
+                    sources[rid] = change.source
+                self._apply(tx, sources, steps)
+        return len(events) < _BATCH_EVENTS
+
+    # -- rows and tallies ---------------------------------------------------------------------------------
+
+    def _take_facts(self, tx: SqlTransaction, facts: Sequence[tuple[RecordRef, _Fact]]) -> int:
+        rows: dict[RecordRef, RecordRow] = {}
+        for part in _parts(list(dict.fromkeys(ref for ref, _ in facts))):
+            rows.update(tx.read_records(part))
+        steps: dict[int, list[_Step]] = defaultdict(list)
+        sources: dict[int, str] = {}
+        for ref, fact in facts:
+            if (row := rows.get(ref)) is not None:
+                steps[row.rid].append(partial(fact, row.cid))
+                sources[row.rid] = ref.source
+        return self._apply(tx, sources, steps)
+
+    def _apply(
+        self, tx: SqlTransaction, sources: Mapping[int, str], steps: Mapping[int, Sequence[_Step]]
+    ) -> int:
+        """Write what the steps make of the rows; return how many rows changed.
+
+        Rows are locked in the order of their numbers, and tallies after all of them, so that two writers wait for
+        each other instead of for ever.
+        """
+        deltas: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        changed = 0
+        rest = sorted(steps)
+        while rest:
+            held = self._lock_rows(tx, rest)
+            after = {rid: _take(held.get(rid) or Delivery(rid, sources[rid]), steps[rid]) for rid in rest}
+            there = [(held[rid], after[rid]) for rid in rest if rid in held and held[rid] != after[rid]]
+            tx.update_rows("delivery", ("rid",), Delivery._fields[1:], [one for _, one in there])
+            missing = [after[rid] for rid in rest if rid not in held]
+            inserted = self._insert_rows(tx, missing)
+            there += [(Delivery(one.rid, one.source), one) for one in missing if one.rid in inserted]
+            for before, one in there:
+                delta = deltas[one.source]
+                delta[0] += one.is_live - before.is_live
+                delta[1] += one.is_covered - before.is_covered
+            changed += len(there)
+            rest = [one.rid for one in missing if one.rid not in inserted]  # another writer was first
+        self._add_to_tallies(tx, deltas)
+        return changed
+
+    def _lock_rows(self, tx: SqlTransaction, rids: Sequence[int]) -> dict[int, Delivery]:
+        table = tables.delivery
+        held: dict[int, Delivery] = {}
+        for part in _parts(rids):
+            query = select(table).where(table.c.rid.in_(part)).order_by(table.c.rid).with_for_update()
+            held.update((row.rid, Delivery._make(row)) for row in tx.connection.execute(query))
+        return held
+
+    def _insert_rows(self, tx: SqlTransaction, rows: Sequence[Delivery]) -> set[int]:
+        """Insert rows that nobody else has inserted; return which."""
+        table = tables.delivery
+        inserted: set[int] = set()
+        for part in _parts(rows):
+            query = self._insert(table).values([one._asdict() for one in part])
+            done = tx.connection.execute(query.on_conflict_do_nothing().returning(table.c.rid))
+            inserted.update(done.scalars())
+        return inserted
+
+    def _add_to_tallies(self, tx: SqlTransaction, deltas: Mapping[str, Sequence[int]]) -> None:
+        table = tables.delivery_tally
+        for source, (records, covered) in sorted(deltas.items()):
+            if records or covered:
+                query = self._insert(table).values(
+                    source=source,
+                    records=records,
+                    covered=covered,
+                    frontier_epoch=0,
+                    frontier_number=NO_NUMBER,
+                    frontier_at=0,
+                )
+                sums = {"records": table.c.records + records, "covered": table.c.covered + covered}
+                tx.connection.execute(query.on_conflict_do_update(index_elements=["source"], set_=sums))
+
+    def _insert(self, table: Any) -> Any:
+        return (postgresql.insert if self._store.is_postgres else sqlite_dialect.insert)(table)
+
+
+class _Epochs:
+    """The epoch of each contract version, read once a batch."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._contracts = identity.contracts
+
+    def of(self, source: str, contract_version: int) -> int:
+        return self._contracts.get_version(source, contract_version).epoch
+
+
+def _read_assignments(
+    tx: SqlTransaction, after: tuple[Instant, int], to: tuple[Instant, int], epochs: _Epochs
+) -> Iterable[tuple[int, Assignment]]:
+    """Yield the changes between two places, each with the version that its record had then.
+
+    A version that was stated again under a greater number is taken by its smallest number: that is when it began.
+    """
+    event, record, version = tables.event, tables.record, tables.record_version
+    again = version.alias()
+    smallest = (
+        select(func.min(again.c.version))
+        .where(again.c.rid == event.c.rid, again.c.digest == version.c.digest,
+               again.c.contract_version == version.c.contract_version)
+        .scalar_subquery()
+    )  # fmt: skip
+    query = (
+        select(
+            event.c.rid,
+            event.c.known_at,
+            event.c.type,
+            event.c.cid,
+            event.c.version,
+            record.c.source,
+            smallest.label("number"),
+            func.coalesce(version.c.effective_at, version.c.known_at).label("stated_at"),
+            version.c.contract_version,
+        )
+        .join(record, record.c.rid == event.c.rid)
+        .outerjoin(
+            version,
+            and_(
+                version.c.rid == event.c.rid,
+                version.c.known_at <= event.c.known_at,
+                version.c.superseded_at > event.c.known_at,
+            ),
+        )
+        .where(
+            or_(event.c.known_at > after[0], and_(event.c.known_at == after[0], event.c.seq > after[1])),
+            event.c.known_at >= after[0],
+            or_(event.c.known_at < to[0], and_(event.c.known_at == to[0], event.c.seq <= to[1])),
+            event.c.known_at <= to[0],
+        )
+        .order_by(event.c.known_at, event.c.seq)
+    )
+    for row in tx.connection.execute(query):
+        kind = EventType(row.type)
+        epoch = 0 if row.contract_version is None else epochs.of(row.source, row.contract_version)
+        number = NO_NUMBER if row.number is None else row.number
+        gap = Gap(epoch, number, row.known_at if row.stated_at is None else row.stated_at)
+        is_live = None if kind is EventType.BACKDATED else kind not in _NOT_LIVE
+        yield row.rid, Assignment(row.source, row.cid, row.version, is_live, row.known_at, gap)
+
+
+def _assign(change: Assignment, held: Delivery) -> Delivery:
+    return assign_delivery(held, change)
+
+
+def _acknowledge(told: Acknowledgement, now_cid: Cid | None, held: Delivery) -> Delivery:
+    return acknowledge_delivery(held, told, now_cid=now_cid)
+
+
+def _note_sent(sent: Sent, _now_cid: Cid | None, held: Delivery) -> Delivery:
+    return note_sent(held, sent)
+
+
+def _take(held: Delivery, steps: Iterable[_Step]) -> Delivery:
+    for step in steps:
+        held = step(held)
+    return held
+
+
+def _parts(names: Sequence[Any]) -> Iterable[Any]:
+    for start in range(0, len(names), _ROWS_MAX):
+        yield names[start : start + _ROWS_MAX]
