@@ -18,7 +18,7 @@ from identity.model import RecordCommand, RecordRef
 from matching.model import Profile, encode_profile
 from matching.standardise import standardise_clean
 
-__all__ = ["Blocker", "Hasher", "PreparedCommand", "Preparer", "StoredStatement"]
+__all__ = ["Blocker", "Hasher", "PreparedCommand", "Preparer", "StoredStatement", "digest_command"]
 
 Blocker = Callable[[Profile], tuple[int, ...]]
 
@@ -58,6 +58,23 @@ class StoredStatement(NamedTuple):
     statement: dict[str, object]
 
 
+def digest_command(command: RecordCommand, hasher: Hasher) -> tuple[bytes | None, bytes]:
+    """Return what a command states as bytes, None for a withdrawal, and the keyed hash that tells contents apart."""
+    if command.attributes is None:
+        told = (b"withdrawn",) if command.renamed_to is None else (b"renamed", command.renamed_to.encode())
+        return None, hasher.digest(*told)
+    statement = orjson.dumps(
+        {
+            "attributes": command.attributes,
+            "alternate_keys": command.alternate_keys,
+            "same_as": command.same_as,
+        },
+        option=orjson.OPT_SORT_KEYS,
+        default=list,
+    )
+    return statement, hasher.digest(statement)
+
+
 class Preparer:
     """Prepares commands under one scoring model and one store's key."""
 
@@ -79,19 +96,11 @@ class Preparer:
         """Return the command with its standardised profile, blocking keys and digests."""
         hasher = self.hasher
         attributes = command.attributes
+        statement, digest = digest_command(command, hasher)
         if attributes is None:
-            told = (
-                (b"withdrawn",) if command.renamed_to is None else (b"renamed", command.renamed_to.encode())
-            )
             return PreparedCommand(
-                command, contract, hasher.ref_hash(command.ref), None, hasher.digest(*told),
-                None, None, None, (), (),
-            )  # fmt: skip
-        statement = orjson.dumps(
-            {"attributes": attributes, "alternate_keys": command.alternate_keys, "same_as": command.same_as},
-            option=orjson.OPT_SORT_KEYS,
-            default=list,
-        )
+                command, contract, hasher.ref_hash(command.ref), None, digest, None, None, None, (), ()
+            )
         profile, warnings = standardise_clean(attributes, region=contract.region)
         encoded = encode_profile(profile)
         return PreparedCommand(
@@ -99,7 +108,7 @@ class Preparer:
             contract=contract,
             ref_hash=hasher.ref_hash(command.ref),
             statement=statement,
-            digest=hasher.digest(statement),
+            digest=digest,
             profile=profile,
             encoded_profile=encoded,
             profile_digest=hasher.digest(command.ref.source.encode(), encoded),

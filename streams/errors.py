@@ -9,6 +9,8 @@ Elsewhere: the HTTP status of each category (`service.problems`); all codes in `
           - FileUnreadable, FormatUnknown, HeaderInvalid, ColumnMissing, MappingInvalid
         + RowRefused                   this row only; the rest of the file is kept
           - RowMalformed, RowTooLarge, EncodingInvalid, EncodingUnclear, KeyMissing
+        + TooManyRefused               most likely the file is not one of this source
+        + FolderUnusable, FolderInUse  a watched folder is not there, or somebody else works on it
         + RejectsUnwritable            the rejects file cannot be written
         + KafkaOptionRefused           a Kafka option is fixed, or librdkafka does not take it
         + KafkaUnreachable             no Kafka broker answers
@@ -36,6 +38,8 @@ __all__ = [
     "EncodingUnclear",
     "FileRefused",
     "FileUnreadable",
+    "FolderInUse",
+    "FolderUnusable",
     "FormatUnknown",
     "HeaderInvalid",
     "KafkaFenced",
@@ -56,6 +60,7 @@ __all__ = [
     "RowRefused",
     "RowTooLarge",
     "StreamsError",
+    "TooManyRefused",
     "WorkerStopped",
 ]
 
@@ -138,6 +143,26 @@ class KeyMissing(RowRefused):
     """A row has no value in its key column, or one that cannot be a key."""
 
     code = "key_missing"
+
+
+class TooManyRefused(FileRefused):
+    """So many rows of a file are refused that it is most likely not one of this source."""
+
+    code = "too_many_refused"
+
+
+class FolderUnusable(StreamsError):
+    """A watched folder is not there, or may not be written."""
+
+    category = Category.INCORRECT
+    code = "folder_unusable"
+
+
+class FolderInUse(StreamsError):
+    """Another process works on a watched folder."""
+
+    category = Category.CONFLICT
+    code = "folder_in_use"
 
 
 class RejectsUnwritable(StreamsError):

@@ -30,9 +30,15 @@ from streams.held import count_versions
 from streams.offsets import Partition
 from streams.reading import Fetched, Reading, Refusal
 
-__all__ = ["Reject", "RejectBook", "RejectFilter", "RejectState", "RejectedMessage"]
+__all__ = ["Reject", "RejectBook", "RejectFilter", "RejectOriginKind", "RejectState", "RejectedMessage"]
 
-_TOPIC = "topic"
+
+class RejectOriginKind(StrEnum):
+    """Where refused messages came in."""
+
+    TOPIC = "topic"
+    FILE = "file"
+    """The partition's topic is the name of the file, the offset the number of the row's line."""
 
 
 class RejectState(StrEnum):
@@ -89,7 +95,14 @@ class RejectBook:
     def __init__(self, store: SqlStore) -> None:
         self._store = store
 
-    def add(self, tx: SqlTransaction, refused: Sequence[tuple[Reading, Refusal]], *, now: Instant) -> None:
+    def add(
+        self,
+        tx: SqlTransaction,
+        refused: Sequence[tuple[Reading, Refusal]],
+        *,
+        now: Instant,
+        origin: RejectOriginKind = RejectOriginKind.TOPIC,
+    ) -> None:
         """Write refused messages with the transaction's other writes; one that stands there already stays as it is."""
         if not refused:
             return
@@ -106,7 +119,7 @@ class RejectBook:
                     "ref_hash": None if ref is None else sealer.ref_hash(ref),
                     "code": refusal.code,
                     "detail": refusal.detail,
-                    "origin": _TOPIC,
+                    "origin": origin.value,
                     "origin_name": fetched.partition.topic,
                     "origin_part": fetched.partition.number,
                     "origin_place": fetched.offset,

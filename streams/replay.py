@@ -21,11 +21,12 @@ from identity.statement import read_line
 from identity.store_sql.transaction import SqlTransaction
 from matching.errors import SameasError
 from streams.completing import complete_readings
+from streams.drop_load import read_refused_row
 from streams.errors import RejectBehind, RejectUnmendable
 from streams.fate import Fate, fate_of
 from streams.held import count_versions, is_as_found
 from streams.reading import CommandReader, Reading, Refusal
-from streams.refused import Reject, RejectBook, RejectedMessage, RejectState
+from streams.refused import Reject, RejectBook, RejectedMessage, RejectOriginKind, RejectState
 
 __all__ = ["Replayed", "Replayer"]
 
@@ -98,7 +99,10 @@ class Replayer:
         contract = self._identity.contracts.get(reject.source).contract
         now = self._clock()
         [reading], relied_on = complete_readings(
-            self._identity.store, [self._read(contract, message, body, now=now)], now=now, is_replay=True
+            self._identity.store,
+            [self._read(contract, reject, message, body, now=now)],
+            now=now,
+            is_replay=True,
         )
         if reading.change is not None:
             raise _Refused(_OF_SOURCE)
@@ -112,11 +116,20 @@ class Replayer:
     def _read(
         self,
         contract: SourceContract,
+        reject: Reject,
         message: RejectedMessage,
         body: Mapping[str, object] | None,
         *,
         now: Instant,
     ) -> Reading:
+        if body is None and reject.origin == RejectOriginKind.FILE:
+            return read_refused_row(
+                contract,
+                message.fetched,
+                author=self._author,
+                now=now,
+                as_before=Refusal(reject.code, reject.detail),
+            )
         if body is None:
             return self._reader.read(contract, message.fetched, author=self._author, now=now)
         key = body.get("key", message.key)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from identity.bulk.preparing import StatedRow
@@ -20,9 +21,9 @@ from identity.model import Cause, CauseKind, Instant
 from identity.statement import read_row
 from matching.errors import SameasError
 from streams.files import open_records
-from streams.mapping import MappedRow, PathSpec, compile_mapping, map_rows
+from streams.mapping import MappedRow, PathSpec, RowMapping, compile_mapping, map_rows
 
-__all__ = ["FileStatements"]
+__all__ = ["FileStatements", "compile_row_mapping"]
 
 _CHUNK_ROWS: Final = 4_000
 _SMALL_BYTES: Final = 400_000
@@ -51,12 +52,8 @@ class FileStatements:
     def iter_chunks(self, contract: SourceContract, *, part: int, parts: int) -> Iterator[list[StatedRow]]:
         """See `identity.bulk.StatementSource.iter_chunks`."""
         file = open_records(self.path, format=self.format)
-        row_mapping = compile_mapping(
-            self.key or _path(contract.key_path) or "key",
-            {**{name: _path(path) for name, path in contract.mapping.items()}, **self.mapping} or None,
-            alternate_keys={name: _path(path) for name, path in contract.alternate_paths.items()},
-            columns=file.columns if file.names_columns_once else None,
-        )
+        columns = file.columns if file.names_columns_once else None
+        row_mapping = compile_row_mapping(contract, columns, key=self.key, mapping=self.mapping)
         row_mapping.check_columns(file.columns, of_key_only=not file.names_columns_once)
         cause = Cause(CauseKind.LOAD, self.load_id)
         rows = iter(file)
@@ -78,6 +75,28 @@ class FileStatements:
         except SameasError as refused:
             return StatedRow(number, row.key, refused)
         return StatedRow(number, row.key, command)
+
+
+def compile_row_mapping(
+    contract: SourceContract,
+    columns: tuple[str, ...] | None,
+    *,
+    key: PathSpec | None = None,
+    mapping: Mapping[str, PathSpec] = MappingProxyType({}),
+) -> RowMapping:
+    """Return how rows with these columns (None: each names its own) are read under the contract.
+
+    Args:
+        key, mapping: stand above what the contract says.
+    Raises:
+        MappingInvalid, ColumnMissing: see `streams.mapping.compile_mapping`.
+    """
+    return compile_mapping(
+        key or _path(contract.key_path) or "key",
+        {**{name: _path(path) for name, path in contract.mapping.items()}, **mapping} or None,
+        alternate_keys={name: _path(path) for name, path in contract.alternate_paths.items()},
+        columns=columns,
+    )
 
 
 def _path(path: Any) -> Any:

@@ -19,6 +19,7 @@ from service.cli.report import report
 from service.cli.session import run
 from service.cli.sources import source_app
 from service.cli.streams import connect_app, topics_app
+from service.cli.watch import watch
 from service.cli.worker import worker_app
 
 __all__ = ["app", "main"]
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command()(serve)
 app.add_typer(source_app, name="source")
 app.command()(load)
+app.command()(watch)
 app.command()(lookup)
 app.command()(search)
 app.command()(explain)
