@@ -7,9 +7,10 @@ Elsewhere: the HTTP status of each category (`service.problems`); all codes in `
     SameasError
       * IdentityError
         + NotFound
-          - SourceUnknown, RecordUnknown, CidUnknown, JudgementUnknown
+          - SourceUnknown, RecordUnknown, CidUnknown, JudgementUnknown, SubscriberUnknown
         + Conflict
-          - VersionConflict, JudgementConflict, ContractConflict, IdempotencyConflict, CustomerExists
+          - VersionConflict, JudgementConflict, ContractConflict, IdempotencyConflict, CustomerExists,
+            CursorMoved
         + Refused
           - StatementRefused, EffectiveInFuture, KnownAtInFuture, KeyRefused, ContractRefused,
             JudgementRefused, SourceRetired, WithdrawalsRefused
@@ -29,6 +30,7 @@ __all__ = [
     "Conflict",
     "ContractConflict",
     "ContractRefused",
+    "CursorMoved",
     "CustomerExists",
     "EffectiveInFuture",
     "ExportUnwritable",
@@ -52,6 +54,7 @@ __all__ = [
     "StoreMigrating",
     "StoreRefused",
     "StoreUnreachable",
+    "SubscriberUnknown",
     "Unavailable",
     "VersionConflict",
     "WithdrawalsRefused",
@@ -93,6 +96,12 @@ class JudgementUnknown(NotFound):
     code = "unknown_judgement"
 
 
+class SubscriberUnknown(NotFound):
+    """The API key has no subscriber of this name."""
+
+    code = "unknown_subscriber"
+
+
 class Conflict(IdentityError):
     """The command contradicts what is recorded."""
 
@@ -128,6 +137,12 @@ class CustomerExists(Conflict):
     """The source already has a record of this customer."""
 
     code = "customer_exists"
+
+
+class CursorMoved(Conflict):
+    """The subscriber's place is not where the request believes it to be."""
+
+    code = "cursor_moved"
 
 
 class Refused(IdentityError):

@@ -1,7 +1,9 @@
 """Write the crosswalk and the CIDs to Parquet, so that consumers join with their own compute.
 
 Invariant: a file shows one state of the store, and appears under its name only when it is complete.
-Times are UTC with microseconds; an interval without an end has null there.
+Times are UTC with microseconds; an interval without an end has null there. The crosswalk's file has the
+cursor from which the feed of changes goes on in its metadata (`sameas.cursor`): taken before the state is read, so
+that nothing lies between; what comes twice has a `version` that the file has already.
 Elsewhere: reading single keys and CIDs (`identity.look_up`).
 """
 
@@ -24,12 +26,20 @@ from identity.model import FOREVER, CidStatus, KeyStatus
 from identity.store_sql import tables
 from identity.store_sql.opening import SqlStore
 
-__all__ = ["export_cids", "export_crosswalk", "export_history"]
+__all__ = ["CURSOR_METADATA", "export_cids", "export_crosswalk", "export_history"]
 
+CURSOR_METADATA: Final = "sameas.cursor"
+"""Where a file of the crosswalk says from where the feed goes on."""
 _BATCH: Final = 50_000
 _TIME: Final = pa.timestamp("us", tz="UTC")
 _CROSSWALK: Final = pa.schema(
-    [("source", pa.string()), ("key", pa.string()), ("cid", pa.string()), ("system_from", _TIME)]
+    [
+        ("source", pa.string()),
+        ("key", pa.string()),
+        ("cid", pa.string()),
+        ("system_from", _TIME),
+        ("version", pa.int64()),
+    ]
 )
 _HISTORY: Final = pa.schema(
     [
@@ -54,14 +64,17 @@ _CIDS: Final = pa.schema(
 )
 
 
-def export_crosswalk(store: SqlStore, path: Path) -> int:
-    """Write (source, key, cid, system_from) of every live key; return how many rows.
+def export_crosswalk(store: SqlStore, path: Path, *, cursor: str) -> int:
+    """Write (source, key, cid, system_from, version) of every live key; return how many rows.
 
-    `system_from` is when we came to believe it.
+    `system_from` is when we came to believe it, `version` counts the changes of the key.
+
+    Args:
+        cursor: of the feed of changes, taken before this call.
     """
     record, history = tables.record, tables.crosswalk_history
     query = (
-        select(record.c.source, record.c.key, record.c.cid, history.c.system_from)
+        select(record.c.source, record.c.key, record.c.cid, history.c.system_from, record.c.key_version)
         .join(
             history,
             and_(
@@ -72,7 +85,7 @@ def export_crosswalk(store: SqlStore, path: Path) -> int:
         .order_by(record.c.source, record.c.key)
     )
     with store.read() as connection, closing(_stream(connection, query)) as rows:
-        return _write(path, _CROSSWALK, rows)
+        return _write(path, _CROSSWALK.with_metadata({CURSOR_METADATA: cursor}), rows)
 
 
 def export_history(store: SqlStore, path: Path) -> int:

@@ -17,7 +17,8 @@ import orjson
 from sqlalchemy import Connection, Select, and_, or_, select
 
 from identity.assign import follow_successors
-from identity.errors import CidUnknown, HorizonNotReached, KnownAtInFuture, StatementRefused
+from identity.cursor import FEED_START, format_cursor, parse_cursor
+from identity.errors import CidUnknown, HorizonNotReached, KnownAtInFuture
 from identity.horizon import Horizon
 from identity.model import (
     FOREVER,
@@ -39,7 +40,6 @@ __all__ = ["AlternateRef", "CidView", "LookUp", "LookUpAnswer", "ResolvedCid", "
 
 _WAIT_S: Final = 2.0
 _PAUSE_S: Final = 0.005
-_NUMBER_MAX: Final = 2**63 - 1
 _NOT_RETIRED: Final = frozenset((None, CidStatus.LIVE.value))
 
 
@@ -223,7 +223,7 @@ class LookUp:
         Raises:
             StatementRefused: the cursor is none of ours.
         """
-        known_at, seq = _read_cursor(after)
+        known_at, seq = parse_cursor(after)
         event = tables.event
         bound = self._horizon.advance(now, can_write=False) if self._store.is_postgres else FOREVER
         query = (
@@ -238,10 +238,24 @@ class LookUp:
         )
         with self._store.read() as connection:
             events = [_as_event(row) for row in connection.execute(query)]
-        cursor = f"{events[-1].known_at}.{events[-1].seq}" if events else f"{known_at}.{seq}"
+        cursor = events[-1].id if events else format_cursor(known_at, seq)
         if sources is not None:
             events = [one for one in events if one.source in sources]
         return events, cursor
+
+    def feed_end(self, *, now: Instant) -> str:
+        """Return the cursor behind the last event that is final: what commits later comes after it."""
+        event = tables.event
+        bound = self._horizon.advance(now, can_write=False) if self._store.is_postgres else FOREVER
+        query = (
+            select(event.c.known_at, event.c.seq)
+            .where(event.c.known_at <= bound)
+            .order_by(event.c.known_at.desc(), event.c.seq.desc())
+            .limit(1)
+        )
+        with self._store.read_newest() as connection:
+            row = connection.execute(query).first()
+        return FEED_START if row is None else format_cursor(*row)
 
 
 def read_cid_states(
@@ -282,7 +296,7 @@ def _select_events() -> Select[Any]:
 def _as_event(row: Any) -> CrosswalkEvent:
     return CrosswalkEvent(
         seq=row.seq,
-        id=f"{row.known_at}.{row.seq}",
+        id=format_cursor(row.known_at, row.seq),
         type=EventType(row.type),
         source=row.source,
         key=row.key,
@@ -293,14 +307,3 @@ def _as_event(row: Any) -> CrosswalkEvent:
         known_at=row.known_at,
         cause=Cause(CauseKind(row.cause_kind), row.cause_ref),
     )
-
-
-def _read_cursor(after: str | None) -> tuple[Instant, int]:
-    if not after or after == "0":
-        return 0, 0
-    known_at, dot, seq = after.partition(".")
-    if dot and after.isascii() and known_at.isdecimal() and seq.isdecimal() and len(after) < 42:
-        cursor = int(known_at), int(seq)
-        if max(cursor) <= _NUMBER_MAX:
-            return cursor
-    raise StatementRefused("The cursor is not one that /v1/changes gave; begin without one.")

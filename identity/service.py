@@ -39,8 +39,10 @@ from identity.resolve import Keep, Resolver
 from identity.scoring_models import read_active_model
 from identity.search import SearchHit, search_customers
 from identity.settling import Settler
+from identity.snapshot import CrosswalkKey, read_crosswalk_page
 from identity.store_sql import tables
 from identity.store_sql.opening import SqlStore
+from identity.subscribers import Subscribers
 from identity.survive import GoldenInput, build_golden
 from matching.block import compile_revealer
 from matching.errors import SameasError
@@ -70,6 +72,7 @@ class Identity:
         self._look_up = LookUp(store, self.horizon)
         self._new_customers = NewCustomers(store, self.resolver, self.contracts, clock=clock, new_cid=new_cid)
         self._clock = clock
+        self.subscribers = Subscribers(store, feed_end=self.feed_end, clock=clock)
 
     def close(self) -> None:
         """Close the store."""
@@ -306,6 +309,14 @@ class Identity:
     ) -> tuple[list[CrosswalkEvent], str]:
         """Return events after a cursor and the next cursor."""
         return self._look_up.changes(after, limit=limit, now=self._clock(), sources=sources)
+
+    def feed_end(self) -> str:
+        """Return the cursor behind the last event that is final; a snapshot read after it and the feed leave no gap."""
+        return self._look_up.feed_end(now=self._clock())
+
+    def crosswalk_page(self, source: str, *, after: str, limit: int) -> list[CrosswalkKey]:
+        """Return the next keys of a source, by key; see `identity.snapshot`."""
+        return read_crosswalk_page(self.store, source, after=after, limit=limit)
 
     def golden(self, cid: str, *, sources: Collection[str] | None = None) -> tuple[Cid, dict[str, object]]:
         """Return a live CID and the surviving attributes of its customer, each with its record.

@@ -143,6 +143,11 @@ class ServiceDoors:
             count_lines=self._metrics.lines.inc,
         )
 
+    @property
+    def is_closing(self) -> bool:
+        """True when the service is about to end."""
+        return self._closing.is_set()
+
     async def pause(self, seconds: float) -> bool:
         """Wait; returns False at once when the service is closing."""
         try:

@@ -154,7 +154,10 @@ class ApiKeys:
             return None
         row = _row(found)
         caller = Caller(
-            row.id, granted_scopes(row.scopes), None if row.sources is None else frozenset(row.sources)
+            row.id,
+            granted_scopes(row.scopes),
+            None if row.sources is None else frozenset(row.sources),
+            row.name,
         )
         if len(self._verified) >= _VERIFIED_COUNT_MAX:
             self._verified.clear()

@@ -29,11 +29,17 @@ class Caller:
     id: str
     scopes: frozenset[str]
     sources: frozenset[str] | None = None
+    name: str = ""
 
     @property
     def author(self) -> str:
         """How history names this caller."""
         return f"key:{self.id}"
+
+    @property
+    def owner(self) -> str:
+        """To whom what this caller keeps here belongs: whoever holds a key of this name, now or later."""
+        return self.name or self.id
 
     def sees(self, source: str) -> bool:
         """True when records of `source` may be shown to this caller."""

@@ -2,10 +2,13 @@
 
 Invariant: a page ends at its cursor; reading on from a cursor misses nothing and repeats nothing. A bound
 caller's cursor moves over the events that it may not see.
-Long poll: `wait` up to 60 s. Server-sent events: one message an event; the last of a page carries the
-cursor as its id, so `Last-Event-ID` goes on from there. A stream of events ends after five minutes, so
-that clients come back with an API key that is still valid.
-Elsewhere: the order of events (`identity.look_up`).
+Where it begins: `Last-Event-ID`, else `after`, else where the `subscriber` stands, else at the first event.
+Long poll: `wait` up to 60 s. Server-sent events: one message an event, with the cursor behind it as its id, so that
+`Last-Event-ID` goes on from the last one that arrived. A comment every fifteen seconds shows that the stream lives,
+with the cursor of what was passed over. A stream ends after five minutes, so that clients come back with an API key
+that is still valid. One page is in memory for each stream, and the next is read when the client has taken it.
+However many wait, the end of the feed is looked for once in a while for all of them.
+Elsewhere: the order of events (`identity.look_up`), subscribers (`identity.api.subscribers`).
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from identity.api.errors import ParameterInvalid
 from identity.api.read_body import number_parameter
 from identity.api.render import event_document, json_response
 from identity.api.shapes import ChangesAnswer
+from identity.cursor import parse_cursor
 
 __all__ = ["add_change_routes"]
 
@@ -33,6 +37,8 @@ _LIMIT_DEFAULT: Final = 1_000
 _LIMIT_MAX: Final = 10_000
 _WAIT_SECONDS_MAX: Final = 60
 _POLL_SECONDS: Final = 0.2
+_LOOK_UP_SECONDS: Final = 1.0
+"""How long a stream may miss that it is to end or to show that it lives."""
 _ALIVE_SECONDS: Final = 15.0
 _STREAM_SECONDS: Final = 300.0
 _CURSOR_MAX: Final = 200
@@ -42,51 +48,23 @@ Page = tuple[list[dict[str, object]], str]
 
 def add_change_routes(router: APIRouter, doors: Doors) -> None:
     """Add the feed of changes to `router`."""
-
-    async def read_page(after: str | None, limit: int, caller: Caller) -> Page:
-        events, cursor = await doors.read(
-            lambda identity: identity.changes(after, limit=limit, sources=caller.sources)
-        )
-        return [event_document(event) for event in events], cursor
+    feed = _Feed(doors)
 
     async def get_changes(request: Request) -> Response:
         """Read events after a cursor, waiting for the first if there is none yet."""
         caller = caller_of(request)
         limit = number_parameter(request, "limit", least=1, most=_LIMIT_MAX) or _LIMIT_DEFAULT
         wait = number_parameter(request, "wait", least=0, most=_WAIT_SECONDS_MAX) or 0
-        cursor = request.headers.get("last-event-id") or request.query_params.get("after")
-        if cursor is not None and not (0 < len(cursor) <= _CURSOR_MAX and cursor.isascii()):
-            raise ParameterInvalid("after is a cursor that this route has returned")
-        if "text/event-stream" in request.headers.get("accept", ""):
-            page = await read_page(cursor, limit, caller)
-            return StreamingResponse(
-                follow(page, limit, caller),
-                media_type="text/event-stream",
-                headers={"cache-control": "no-cache", "x-accel-buffering": "no"},
-            )
-        ends_at = _monotonic() + wait
-        while True:
-            events, cursor = await read_page(cursor, limit, caller)
-            left = ends_at - _monotonic()
-            if events or left <= 0 or not await doors.pause(min(_POLL_SECONDS, left)):
-                return json_response({"events": events, "cursor": cursor})
-
-    async def follow(page: Page, limit: int, caller: Caller) -> AsyncIterator[bytes]:
-        started_at = spoken_at = _monotonic()
-        while True:
-            events, cursor = page
-            now = _monotonic()
-            if events:
-                yield _messages(events, cursor)
-                spoken_at = now
-            elif now - spoken_at >= _ALIVE_SECONDS:
-                yield b": alive\n\n"
-                spoken_at = now
-            if now - started_at >= _STREAM_SECONDS:
-                return
-            if not events and not await doors.pause(_POLL_SECONDS):
-                return
-            page = await read_page(cursor, limit, caller)
+        begin = await feed.begin_of(request, caller)
+        if "text/event-stream" not in request.headers.get("accept", ""):
+            events, cursor = await feed.wait_for_page(begin, limit, caller, seconds=wait)
+            return json_response({"events": events, "cursor": cursor})
+        page = await feed.read_page(begin, limit, caller)
+        return StreamingResponse(
+            feed.follow(page, limit, caller),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        )
 
     router.add_api_route(
         endpoint=get_changes,
@@ -99,6 +77,7 @@ def add_change_routes(router: APIRouter, doors: Doors) -> None:
             answer_types=["text/event-stream"],
             parameters=[
                 parameter("after", "cursor to go on from; from the first event on if left out"),
+                parameter("subscriber", "go on from where this subscriber stands"),
                 parameter("limit", "events in a page, 1 to 10,000", example="1000"),
                 parameter("wait", "seconds to wait for a first event, 0 to 60", example="30"),
             ],
@@ -106,11 +85,96 @@ def add_change_routes(router: APIRouter, doors: Doors) -> None:
     )
 
 
+class _Feed:
+    """Reads the feed for the route."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+        self._end = _FeedEnd(doors)
+
+    async def begin_of(self, request: Request, caller: Caller) -> str | None:
+        """Return the cursor to go on from; None for the first event."""
+        name, after = (request.query_params.get(one) for one in ("subscriber", "after"))
+        if name is not None and after is not None:
+            raise ParameterInvalid("state after or subscriber, not both")
+        cursor = request.headers.get("last-event-id") or after
+        if cursor is not None and not (0 < len(cursor) <= _CURSOR_MAX and cursor.isascii()):
+            raise ParameterInvalid("after is a cursor that this route has returned")
+        if name is None:
+            return cursor
+        found = await self._doors.read(lambda identity: identity.subscribers.get(caller.owner, name))
+        return cursor or found.cursor
+
+    async def read_page(self, after: str | None, limit: int, caller: Caller) -> Page:
+        """Return the events of the next page that the caller may see, and the cursor behind it."""
+        events, cursor = await self._doors.read(
+            lambda identity: identity.changes(after, limit=limit, sources=caller.sources)
+        )
+        return [event_document(event) for event in events], cursor
+
+    async def wait_for_page(self, cursor: str | None, limit: int, caller: Caller, *, seconds: float) -> Page:
+        """Return the next page that is not empty, or after so many seconds an empty one."""
+        ends_at = _monotonic() + seconds
+        while True:
+            events, passed = await self.read_page(cursor, limit, caller)
+            left = ends_at - _monotonic()
+            if events or left <= 0:
+                return events, passed
+            # Where nothing of a page may be seen, the next is read at once: there may be many of them.
+            if passed == cursor and not await self._end.passes(passed, seconds=left):
+                return events, passed
+            cursor = passed
+
+    async def follow(self, page: Page, limit: int, caller: Caller) -> AsyncIterator[bytes]:
+        """Yield messages page by page."""
+        started_at = spoken_at = _monotonic()
+        before = None
+        while True:
+            events, cursor = page
+            if events:
+                yield b"".join(map(_message, events))
+                spoken_at = _monotonic()
+            elif _monotonic() - spoken_at >= _ALIVE_SECONDS:
+                yield b": alive\nid: " + cursor.encode() + b"\n\n"
+                spoken_at = _monotonic()
+            if cursor == before:
+                await self._end.passes(cursor, seconds=_LOOK_UP_SECONDS)
+            if self._doors.is_closing or _monotonic() - started_at >= _STREAM_SECONDS:
+                return
+            before = cursor
+            page = await self.read_page(cursor, limit, caller)
+
+
+class _FeedEnd:
+    """Where the feed ends, read once for all who wait."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+        self._reading: asyncio.Task[str] | None = None
+
+    async def passes(self, cursor: str, *, seconds: float) -> bool:
+        """Wait until there is an event behind `cursor`; False after so many seconds, or when the service closes."""
+        place = parse_cursor(cursor)
+        ends_at = _monotonic() + seconds
+        while parse_cursor(await self._read()) <= place:
+            left = ends_at - _monotonic()
+            if left <= 0 or not await self._doors.pause(min(_POLL_SECONDS, left)):
+                return False
+        return True
+
+    async def _read(self) -> str:
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.get_running_loop().create_task(
+                self._doors.read(lambda identity: identity.feed_end())
+            )
+        return await asyncio.shield(self._reading)
+
+
 def _monotonic() -> float:
     """Measures waiting only; no instant of any answer comes from it."""
     return asyncio.get_running_loop().time()
 
 
-def _messages(events: list[dict[str, object]], cursor: str) -> bytes:
-    parts = [b"event: change\ndata: " + orjson.dumps(event) + b"\n" for event in events]
-    return b"\n".join(parts) + b"id: " + cursor.encode() + b"\n\n"
+def _message(event: dict[str, object]) -> bytes:
+    """Return one event as a message; its own id is the cursor behind it."""
+    return b"event: change\ndata: %b\nid: %b\n\n" % (orjson.dumps(event), str(event["id"]).encode())

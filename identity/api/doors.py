@@ -70,6 +70,11 @@ class Doors(Protocol):
         """Return a response that answers the NDJSON lines of the request as they come."""
         ...
 
+    @property
+    def is_closing(self) -> bool:
+        """True when the service is about to end: answers without an end of their own stop here."""
+        ...
+
     async def pause(self, seconds: float) -> bool:
         """Wait; returns False at once when the service is closing."""
         ...

@@ -14,12 +14,15 @@ from starlette.responses import Response
 from identity.contract import SourceContract
 from identity.model import Cid, CidStatus, CrosswalkEvent, Instant, RecordAnswer, RecordRef
 from identity.report import Report
+from identity.snapshot import CrosswalkKey
 from identity.statement import format_instant
+from identity.subscribers import Subscriber
 from matching.errors import SameasError
 
 __all__ = [
     "UNKNOWN",
     "contract_document",
+    "crosswalk_line",
     "error_line",
     "event_document",
     "json_response",
@@ -28,6 +31,7 @@ __all__ = [
     "report_document",
     "resolved_rows",
     "stated_document",
+    "subscriber_document",
 ]
 
 UNKNOWN = "unknown"
@@ -82,6 +86,31 @@ def event_document(event: CrosswalkEvent) -> dict[str, object]:
         "valid_from": format_instant(event.valid_from),
         "known_at": format_instant(event.known_at),
         "cause": {"kind": event.cause.kind.value, "ref": event.cause.ref},
+    }
+
+
+def crosswalk_line(row: CrosswalkKey) -> bytes:
+    """Return one key of the crosswalk as a line without its newline: the value of a `sameas.crosswalk` message."""
+    return orjson.dumps(
+        {
+            "source": row.source,
+            "key": row.key,
+            "cid": row.cid,
+            "status": row.status.value,
+            "version": row.version,
+            "known_at": format_instant(row.known_at),
+        }
+    )
+
+
+def subscriber_document(subscriber: Subscriber) -> dict[str, object]:
+    """Return a subscriber and how far it has come."""
+    return {
+        "name": subscriber.name,
+        "owner": subscriber.owner,
+        "cursor": subscriber.cursor,
+        "created_at": format_instant(subscriber.created_at),
+        "moved_at": format_instant(subscriber.moved_at),
     }
 
 

@@ -29,6 +29,7 @@ from sqlalchemy import (
 
 from identity.store_sql.column_types import ID, UTF8, metadata
 from identity.store_sql.delivery_tables import delivery, delivery_tally, look_up_day
+from identity.store_sql.follower_tables import subscriber
 
 __all__ = [
     "alternate_key",
@@ -57,6 +58,7 @@ __all__ = [
     "source_contract",
     "store_fact",
     "stream_offset",
+    "subscriber",
     "unsettled",
 ]
 

@@ -23,15 +23,21 @@ def crosswalk(
         bool, typer.Option("--history", help="Every row there ever was, both clocks.")
     ] = False,
 ) -> None:
-    """Write source, key, cid and system_from of every live key.
+    """Write source, key, cid, system_from and version of every live key, and say from where to follow changes.
 
     Example: sameas export crosswalk crosswalk.parquet
     """
     from identity.export import export_crosswalk, export_history
+    from service.bootstrap import build_identity
 
     with open_store_of(read_settings()) as store:
-        count = (export_history if history else export_crosswalk)(store, out)
+        if history:
+            typer.echo(f"{export_history(store, out)} rows written to {out}")
+            return
+        cursor = build_identity(store).feed_end()
+        count = export_crosswalk(store, out, cursor=cursor)
     typer.echo(f"{count} rows written to {out}")
+    typer.echo(f"changes since then: GET /v1/changes?after={cursor}")
 
 
 @export_app.command("cids")

@@ -19,7 +19,13 @@ import orjson
 from identity.api.errors import BodyInvalid
 from identity.api.read_body import decode_object
 from identity.api.records import check_key_in_path
-from identity.api.render import contract_document, error_line, record_line, stated_document
+from identity.api.render import (
+    contract_document,
+    error_line,
+    record_line,
+    stated_document,
+    subscriber_document,
+)
 from identity.contract import SourceContract
 from identity.errors import StatementRefused, StoreBusy
 from identity.model import Instant, Outcome, RecordAnswer, RecordCommand, RecordRef, Verdict
@@ -212,6 +218,24 @@ class Worker:
         self._identity.withdraw_judgement(job.head["id"], author=job.head["author"])
         return JobAnswer(204)
 
+    def _put_subscriber(self, job: _Job) -> JobAnswer:
+        head = job.head
+        subscriber, is_made = self._identity.subscribers.ensure(
+            head["owner"], head["name"], begin_at=head["begin_at"]
+        )
+        return JobAnswer(201 if is_made else 200, orjson.dumps(subscriber_document(subscriber)))
+
+    def _acknowledge(self, job: _Job) -> JobAnswer:
+        head = job.head
+        subscriber = self._identity.subscribers.acknowledge(
+            head["owner"], head["name"], head["cursor"], was=head["was"]
+        )
+        return JobAnswer(200, orjson.dumps(subscriber_document(subscriber)))
+
+    def _remove_subscriber(self, job: _Job) -> JobAnswer:
+        self._identity.subscribers.remove(job.head["owner"], job.head["name"])
+        return JobAnswer(204)
+
     def _settle(self, job: _Job) -> JobAnswer:
         left = self._identity.settle_some(limit=job.head["limit"])
         return JobAnswer(200, orjson.dumps({"left": left}))
@@ -262,4 +286,7 @@ _DOERS: Final[dict[str, Callable[[Worker, _Job], JobAnswer]]] = {
     "judge": Worker._judge,
     "withdraw_judgement": Worker._withdraw_judgement,
     "settle": Worker._settle,
+    "put_subscriber": Worker._put_subscriber,
+    "acknowledge": Worker._acknowledge,
+    "remove_subscriber": Worker._remove_subscriber,
 }

@@ -52,12 +52,12 @@ def test_the_crosswalk_holds_every_live_key_in_byte_order(world: World, out: Pat
     tell(world, "gone", ANN)
     tell(world, "gone", None)
 
-    assert export_crosswalk(world.identity.store, out) == 4
+    assert export_crosswalk(world.identity.store, out, cursor=world.identity.feed_end()) == 4
 
     assert rows(out) == [
-        ("crm", key, told[key].cid, when(told[key].known_at)) for key in ("B", "a", "b", "é")
+        ("crm", key, told[key].cid, when(told[key].known_at), 1) for key in ("B", "a", "b", "é")
     ]
-    assert pq.read_schema(out).names == ["source", "key", "cid", "system_from"]
+    assert pq.read_schema(out).names == ["source", "key", "cid", "system_from", "version"]
 
 
 def test_history_has_both_clocks_and_no_end_where_there_is_none(world: World, out: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_file_is_written_batch_by_batch(world: World, out: Path, monkeypatch: 
     for number in range(7):
         tell(world, str(number), {"email": (f"mail{number}",)})
 
-    assert export_crosswalk(world.identity.store, out) == 7
+    assert export_crosswalk(world.identity.store, out, cursor=world.identity.feed_end()) == 7
 
     assert pq.read_metadata(out).num_row_groups == 4
     assert [row[1] for row in rows(out)] == list("0123456")
@@ -134,7 +134,7 @@ def test_a_file_is_written_batch_by_batch(world: World, out: Path, monkeypatch: 
 
 
 def test_an_empty_store_gives_an_empty_file(world: World, out: Path) -> None:
-    assert export_crosswalk(world.identity.store, out) == 0
+    assert export_crosswalk(world.identity.store, out, cursor=world.identity.feed_end()) == 0
     assert export_history(world.identity.store, out) == 0
     assert export_cids(world.identity.store, out) == 0
 
@@ -145,7 +145,7 @@ def test_what_is_interrupted_leaves_the_file_that_was_there(
     world: World, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tell(world, "1", ANN)
-    export_crosswalk(world.identity.store, out)
+    export_crosswalk(world.identity.store, out, cursor=world.identity.feed_end())
     before = out.read_bytes()
 
     def broken(*_arguments: object) -> Iterator[tuple[Any, ...]]:
@@ -154,7 +154,7 @@ def test_what_is_interrupted_leaves_the_file_that_was_there(
 
     monkeypatch.setattr(export, "_stream", broken)
     with pytest.raises(KeyboardInterrupt):
-        export_crosswalk(world.identity.store, out)
+        export_crosswalk(world.identity.store, out, cursor=world.identity.feed_end())
 
     assert out.read_bytes() == before
     assert list(out.parent.glob("out*")) == [out]
@@ -162,4 +162,4 @@ def test_what_is_interrupted_leaves_the_file_that_was_there(
 
 def test_a_place_that_cannot_be_written_is_refused(world: World, tmp_path: Path) -> None:
     with pytest.raises(ExportUnwritable):
-        export_crosswalk(world.identity.store, tmp_path / "no such folder" / "out.parquet")
+        export_crosswalk(world.identity.store, tmp_path / "no such folder" / "out.parquet", cursor="0.0")

@@ -248,13 +248,13 @@ def test_changes_are_sent_as_events(service: ServedService) -> None:
         "GET", "/v1/changes?limit=2", headers={"accept": "text/event-stream"}
     ) as answer:
         lines = answer.iter_lines()
-        message = [next(lines) for _ in range(6)]
+        message = [next(lines) for _ in range(7)]
 
     assert answer.headers["content-type"].startswith("text/event-stream")
-    assert [line.partition(":")[0] for line in message] == ["event", "data", "", "event", "data", "id"]
-    after = message[5].removeprefix("id: ")
+    assert [line.partition(":")[0] for line in message] == ["event", "data", "id", "", "event", "data", "id"]
+    after = message[6].removeprefix("id: ")
     page = service.ask("GET", "/v1/changes?limit=1", headers={"last-event-id": after}).json()
-    assert page["events"][0]["seq"] > json.loads(message[4].removeprefix("data: "))["seq"]
+    assert page["events"][0]["seq"] > json.loads(message[5].removeprefix("data: "))["seq"]
 
 
 def test_a_stream_answers_each_line_in_order_and_keeps_the_good_ones(service: ServedService) -> None:
