@@ -42,10 +42,6 @@ __all__ = [
     "SearchAnswer",
     "SearchBody",
     "StatedAnswer",
-    "SubscriberAcknowledgement",
-    "SubscriberAnswer",
-    "SubscriberBody",
-    "SubscribersAnswer",
 ]
 
 _CID = "0199d2a4-6f3a-7c1e-9d27-5b8e3a1f0c42"
@@ -358,48 +354,3 @@ class ChangesAnswer(BaseModel):
 
     events: list[dict[str, Any]]
     cursor: str
-
-
-class SubscriberBody(_Body):
-    """Where a new subscriber begins."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"at": "start"}]})
-
-    at: Annotated[
-        str,
-        Field(min_length=1, max_length=200, description="now, start, or a cursor, such as a snapshot's"),
-    ] = "now"
-
-
-class SubscriberAcknowledgement(_Body):
-    """How far a subscriber has come."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"cursor": "1767222000000000.17"}]})
-
-    cursor: Annotated[
-        str, Field(min_length=1, max_length=200, description="everything up to it is dealt with")
-    ]
-    was: Annotated[
-        str | None,
-        Field(
-            min_length=1,
-            max_length=200,
-            description="where the caller believes it to be; 409 when somebody has moved it",
-        ),
-    ] = None
-
-
-class SubscriberAnswer(BaseModel):
-    """A subscriber and how far it has come."""
-
-    name: str
-    owner: str
-    cursor: str
-    created_at: str
-    moved_at: str
-
-
-class SubscribersAnswer(BaseModel):
-    """Subscribers, by name."""
-
-    subscribers: list[SubscriberAnswer]

@@ -15,7 +15,7 @@ from identity.api.describe import parameter, route
 from identity.api.doors import Doors, Order
 from identity.api.read_body import path_text, read_shape
 from identity.api.render import json_response, subscriber_document
-from identity.api.shapes import (
+from identity.api.subscriber_shapes import (
     SubscriberAcknowledgement,
     SubscriberAnswer,
     SubscriberBody,
