@@ -34,11 +34,13 @@ from deploy.local.debian import NotInstalled, apt_command, find_root_words, run_
 
 __all__ = [
     "PostgresUnavailable",
+    "PrivatePostgres",
     "ensure_postgres",
     "find_postgres_binaries",
     "is_service_required",
     "main",
     "run_private_postgres",
+    "run_private_postgres_server",
 ]
 
 MAJOR_MIN: Final = 15
@@ -101,11 +103,55 @@ def ensure_postgres() -> Path:
     return found
 
 
+class PrivatePostgres:
+    """One server; it keeps its address and its data when it is stopped, or killed, and started again."""
+
+    def __init__(self, home: Path, *, binaries: Path, settings: Mapping[str, str]) -> None:
+        self._binaries = binaries
+        self._cluster = home / "cluster"
+        self._settings = settings
+        self._account = _give_to_server_account(home)
+        self._password = secrets.token_urlsafe(18)
+        self._port = 0
+        self._server: subprocess.Popen[bytes] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port of the loopback address that it listens on."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """`postgresql://user:password@127.0.0.1:port/postgres`."""
+        return f"postgresql://sameas:{self._password}@127.0.0.1:{self._port}/postgres"
+
+    def create(self) -> None:
+        """Make the cluster and start it on a free port."""
+        _create_cluster(self._binaries, self._cluster, account=self._account, password=self._password)
+        self.start()
+
+    def start(self) -> None:
+        """Start it on the data that are there; it recovers first if it was killed."""
+        self._server, self._port = _start_server(
+            self._binaries, self._cluster, account=self._account, settings=self._settings, port=self._port
+        )
+
+    def stop(self) -> None:
+        """Shut it down in order."""
+        if self._server is not None:
+            _stop_server(self._server)
+
+    def kill(self) -> None:
+        """End it at once without writing anything more, as a power cut would."""
+        if self._server is not None:
+            stop_child(self._server, (signal.SIGQUIT, signal.SIGKILL), wait_s=STOP_S_MAX)
+
+
 @contextlib.contextmanager
-def run_private_postgres(
+def run_private_postgres_server(
     directory: Path | None = None, *, settings: Mapping[str, str] = NO_SETTINGS
-) -> Iterator[str]:
-    """Start a server, yield its URL, `postgresql://user:password@127.0.0.1:port/postgres`, and stop it.
+) -> Iterator[PrivatePostgres]:
+    """Start a server, yield it, and stop it.
 
     Args:
         directory: empty or missing; holds the server's files and is kept. It must be reachable for the
@@ -122,18 +168,24 @@ def run_private_postgres(
     home = Path(tempfile.mkdtemp(prefix="sameas-postgres-")) if directory is None else directory
     try:
         home.mkdir(parents=True, exist_ok=True)
-        account = _give_to_server_account(home)
-        password = secrets.token_urlsafe(18)
-        cluster = home / "cluster"
-        _create_cluster(binaries, cluster, account=account, password=password)
-        server, port = _start_server(binaries, cluster, account=account, settings=settings)
+        server = PrivatePostgres(home, binaries=binaries, settings=settings)
+        server.create()
         try:
-            yield f"postgresql://sameas:{password}@127.0.0.1:{port}/postgres"
+            yield server
         finally:
-            _stop_server(server)
+            server.stop()
     finally:
         if directory is None:
             shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def run_private_postgres(
+    directory: Path | None = None, *, settings: Mapping[str, str] = NO_SETTINGS
+) -> Iterator[str]:
+    """Start a server, yield its URL and stop it; see `run_private_postgres_server`."""
+    with run_private_postgres_server(directory, settings=settings) as server:
+        yield server.url
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -270,11 +322,17 @@ def _create_cluster(
 
 
 def _start_server(
-    binaries: Path, cluster: Path, *, account: pwd.struct_passwd | None, settings: Mapping[str, str]
+    binaries: Path,
+    cluster: Path,
+    *,
+    account: pwd.struct_passwd | None,
+    settings: Mapping[str, str],
+    port: int = 0,
 ) -> tuple[subprocess.Popen[bytes], int]:
-    """Start it on a free port; another process may take the port first, so try a few."""
+    """Start it on the port, or for 0 on a free one; another process may take that first, so try a few."""
+    wished_port = port
     for _ in range(PORT_TRIES):
-        port = find_free_port()
+        port = wished_port or find_free_port()
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(port),

@@ -10,7 +10,12 @@ import psycopg
 import pytest
 
 from deploy.local import postgres
-from deploy.local.postgres import PostgresUnavailable, is_service_required, run_private_postgres
+from deploy.local.postgres import (
+    PostgresUnavailable,
+    is_service_required,
+    run_private_postgres,
+    run_private_postgres_server,
+)
 from tests.services.postgres import fresh_database, replace_database
 
 __all__: list[str] = []
@@ -58,6 +63,26 @@ def test_a_private_server_takes_settings_and_ends_with_its_owner() -> None:
     assert row == ("17",)
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(url, connect_timeout=2)
+
+
+@pytest.mark.slow
+@pytest.mark.service
+def test_a_server_that_is_killed_keeps_its_address_and_what_was_committed() -> None:
+    if os.environ.get("SAMEAS_TEST_POSTGRES_URL") and postgres.find_postgres_binaries() is None:
+        return  # as above
+
+    with run_private_postgres_server() as server:
+        url = server.url
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE kept (n int)")
+            connection.execute("INSERT INTO kept VALUES (7)")
+
+        server.kill()
+        server.start()
+
+        assert server.url == url
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT n FROM kept").fetchall() == [(7,)]
 
 
 def test_a_machine_without_postgresql_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,6 +106,7 @@ def build(
     kind: type[Relay] = Relay,
     options: Mapping[str, str] = MappingProxyType({}),
     place: RelayPlace | None = None,
+    now: Callable[[], Instant] | None = None,
 ) -> Relay:
     """Return a relay of the store of `identity` to topics that begin with the prefix."""
     address, names, ticks = KafkaAddress(bootstrap, options), TopicNames(prefix), count(1)
@@ -116,15 +117,15 @@ def build(
         names=names,
         topics=TopicMaker(address, names, partitions=PARTITIONS, replicas=1),
         notes=notes,
-        now=lambda: 2 * 10**15 + next(ticks) * 1_000,
+        now=now or (lambda: 2 * 10**15 + next(ticks) * 1_000),
         reached=reached,
         batch_max=batch_max,
     )
 
 
-def create_topics(bootstrap: str, prefix: str) -> None:
-    """Create the topics of the sources of the small world."""
-    plans = plan_topics(SOURCES, names=TopicNames(prefix), partitions=PARTITIONS)
+def create_topics(bootstrap: str, prefix: str, *, sources: Sequence[str] = SOURCES) -> None:
+    """Create the topics of the sources; those that are there are left alone."""
+    plans = plan_topics(sources, names=TopicNames(prefix), partitions=PARTITIONS)
     apply_topics(KafkaAddress(bootstrap), plans, replicas=1)
 
 

@@ -93,16 +93,16 @@ def test_p5_folding_the_topics_gives_the_crosswalk_after_each_kind_of_change(
 
 @pytest.mark.parametrize("step", list(RelayStep))
 def test_p5_a_relay_that_is_killed_at_any_step_loses_nothing_and_repeats_only_what_a_version_tells(
-    step: RelayStep, sqlite_world: World, tmp_path: Path, kafka_bootstrap: str, kafka_prefix: str
+    step: RelayStep, url: str | None, world: World, tmp_path: Path, kafka_bootstrap: str, kafka_prefix: str
 ) -> None:
     create_topics(kafka_bootstrap, kafka_prefix)
-    tell_at_random(sqlite_world, seed=len(step), count=80)
+    tell_at_random(world, seed=len(step), count=80)
 
-    run_and_be_killed(None, tmp_path, kafka_bootstrap, kafka_prefix, step)
-    tell_at_random(sqlite_world, seed=99, count=20)
-    tell_all(sqlite_world.identity, kafka_bootstrap, kafka_prefix)
+    run_and_be_killed(url, tmp_path, kafka_bootstrap, kafka_prefix, step)
+    tell_at_random(world, seed=99, count=20)
+    tell_all(world.identity, kafka_bootstrap, kafka_prefix)
 
-    told = check_told(sqlite_world.identity, kafka_bootstrap, kafka_prefix)
+    told = check_told(world.identity, kafka_bootstrap, kafka_prefix)
     is_told_twice = step in (RelayStep.COMMITTED, RelayStep.SAVING)
     assert (told.repeated_count > 0) == is_told_twice
 
