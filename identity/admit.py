@@ -206,8 +206,11 @@ class Admission:
         elif one.reread_vid is not None:
             change.standing = Standing.NEWER if one.reread_vid == row.vid else Standing.SAME
         else:
+            # Whatever numbers and times say, a statement of this epoch is newer than a version of a former one.
+            is_of_former_epoch = row.contract_version < one.contract.epoch_since
             stated = (command.version, command.effective_at, one.digest)
-            change.standing = decide_standing(stated, (row.version, row.effective_at, bytes(row.digest)))
+            held = (row.version, row.effective_at, bytes(row.digest))
+            change.standing = Standing.NEWER if is_of_former_epoch else decide_standing(stated, held)
             if is_below and change.standing is Standing.NEWER:
                 change.standing = Standing.OLDER
             is_read_otherwise = row.contract_version != one.contract.version and not command.is_withdrawal
@@ -231,7 +234,7 @@ class Admission:
     def _decide_older(self, change: Change, row: RecordRow) -> None:
         command = change.prepared.command
         stated = (command.version, command.effective_at, change.prepared.digest)
-        kept = self._tx.list_version_facts(row.rid)
+        kept = self._tx.list_version_facts(row.rid, read_since=change.prepared.contract.epoch_since)
         if command.version is None:
             change.is_kept_older = stated not in kept
             return
@@ -244,7 +247,7 @@ class Admission:
         """True for a withdrawal by absence, which has no version of its own, and for the return from one."""
         if one.command.is_withdrawal:
             return row.pid is not None and one.command.cause.kind is not CauseKind.RECORD
-        kept = self._tx.list_version_facts(row.rid)
+        kept = self._tx.list_version_facts(row.rid, read_since=one.contract.epoch_since)
         return row.pid is None and any(
             number == one.command.version and digest == one.digest for number, _, digest in kept
         )

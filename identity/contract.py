@@ -72,6 +72,13 @@ class SourceContract:
         """True when the contract trusts the source's own `same_as` as a judgement."""
         return self.trust.get("same_as", 0.0) >= _TRUST_MAX
 
+    def number_now(self, number: int | None, *, contract_version: int) -> int | None:
+        """Return the number of a version that was read by an older contract; None where that was in a former epoch.
+
+        There it means nothing any more: the version is older than any of this epoch, as one without a number is.
+        """
+        return None if contract_version < self.epoch_since else number
+
 
 def check_source_name(name: str) -> None:
     """Raise ContractRefused unless `name` is a legal name of a source."""

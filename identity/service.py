@@ -99,7 +99,7 @@ class Identity:
 
         Safe to run again after a crash.
         """
-        self.contracts.get(name)
+        contract = self.contracts.get(name).contract
         now = self._clock()
         source, record = tables.source, tables.record
         with self.store.write() as tx:
@@ -114,7 +114,7 @@ class Identity:
         while True:
             with self.store.read() as connection:
                 rows = connection.execute(
-                    select(record.c.key, record.c.version, record.c.effective_at)
+                    select(record.c.key, record.c.version, record.c.contract_version, record.c.effective_at)
                     .where(record.c.source == name, record.c.status == "live")
                     .limit(_WITHDRAW_BATCH)
                 ).all()
@@ -125,7 +125,7 @@ class Identity:
                     RecordCommand(
                         RecordRef(name, row.key),
                         None,
-                        version=row.version,
+                        version=contract.number_now(row.version, contract_version=row.contract_version),
                         effective_at=row.effective_at,
                         author=author,
                         cause=cause,
@@ -139,9 +139,10 @@ class Identity:
     ) -> int:
         """Withdraw every record of a source that is older than a version; return how many there were.
 
-        From now on what arrives with a smaller version is stale. Safe to run again after a crash.
+        From now on what arrives with a smaller version is stale, until the contract's epoch is raised. Safe to run
+        again after a crash.
         """
-        self.contracts.get(name)
+        epoch_since = self.contracts.get(name).contract.epoch_since
         source, record = tables.source, tables.record
         with self.store.write() as tx:
             tx.lock_whole()
@@ -163,7 +164,11 @@ class Identity:
                         record.c.source == name,
                         record.c.key > last_key,
                         record.c.status == "live",
-                        or_(record.c.version.is_(None), record.c.version < version),
+                        or_(
+                            record.c.version.is_(None),
+                            record.c.version < version,
+                            record.c.contract_version < epoch_since,
+                        ),
                     )
                     .order_by(record.c.key)
                     .limit(_WITHDRAW_BATCH)

@@ -238,7 +238,7 @@ class Settler:
         command = RecordCommand(
             ref=row.ref,
             attributes=attributes,
-            version=row.version,
+            version=contract.number_now(row.version, contract_version=row.contract_version),
             effective_at=row.effective_at,
             alternate_keys=alternate_keys,
             same_as=self._find_same_as(tx, row),

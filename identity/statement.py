@@ -20,7 +20,15 @@ from identity.model import Cause, CauseKind, Cid, CidTarget, Instant, RecordComm
 from matching.errors import Category
 from matching.standardise import clean_attributes
 
-__all__ = ["LineMalformed", "format_instant", "parse_instant", "read_line", "read_row", "read_statement"]
+__all__ = [
+    "LineMalformed",
+    "format_instant",
+    "is_cid_text",
+    "parse_instant",
+    "read_line",
+    "read_row",
+    "read_statement",
+]
 
 EFFECTIVE_AHEAD_MAX_US: Final = 60 * 1_000_000
 VERSION_MAX: Final = 2**63 - 1
@@ -58,6 +66,11 @@ def format_instant(instant: Instant) -> str:
     """Return the instant as RFC 3339 in UTC with microseconds."""
     moment = _EPOCH + timedelta(microseconds=instant)
     return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def is_cid_text(text: str) -> bool:
+    """Tell whether a text has the form of a CID."""
+    return _UUID.fullmatch(text) is not None
 
 
 def read_line(contract: SourceContract, line: bytes, *, author: str, now: Instant) -> RecordCommand:
@@ -162,7 +175,7 @@ def _same_as(value: object, own: RecordRef) -> SameAs | None:
     if value is None:
         return None
     if isinstance(value, Mapping):
-        if value.keys() == {"cid"} and isinstance(cid := value["cid"], str) and _UUID.fullmatch(cid):
+        if value.keys() == {"cid"} and isinstance(cid := value["cid"], str) and is_cid_text(cid):
             return CidTarget(Cid(cid))
         if value.keys() == {"source", "key"}:
             source, key = value["source"], value["key"]

@@ -264,8 +264,8 @@ class WriteTransaction(TableWriter, Protocol):
     def find_smallest_live_record(self, cid: Cid) -> RecordRef | None:
         """Return the smallest live record that bears the CID."""
 
-    def list_version_facts(self, rid: int) -> list[VersionFacts]:
-        """Return what is kept of every version of the record, older ones included."""
+    def list_version_facts(self, rid: int, *, read_since: int = 0) -> list[VersionFacts]:
+        """Return what is kept of every version of the record, older ones included, read by contracts since one."""
 
     def find_named(self, ref_hashes: Collection[int]) -> list[NamedRow]:
         """Return who names these records: judgements in force and current `same_as` statements."""

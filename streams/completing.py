@@ -65,8 +65,9 @@ def complete_readings(
             wanted[RecordRef(one.contract.name, one.change.new_key)] = one.change.version
     if not wanted:
         return Completed(list(readings), {})
+    contracts = {one.contract.name: one.contract for one in readings}
     with store.inspect() as tx:
-        held = find_held(tx, wanted)
+        held = find_held(tx, wanted, contracts)
         behind = set() if is_replay else RejectBook(store).find_open(tx, wanted)
     completed = []
     for one in readings:

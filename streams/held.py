@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
+from identity.contract import SourceContract
 from identity.model import RecordRef
 from identity.store_sql import tables
 from identity.store_sql.transaction import SqlTransaction
@@ -31,32 +32,47 @@ class HeldVersion:
     attributes: Mapping[str, object] | None = None
 
 
-def find_held(tx: SqlTransaction, wanted: Mapping[RecordRef, int | None]) -> dict[RecordRef, HeldVersion]:
-    """Return what a change of each record, with this version number, lands on."""
+def find_held(
+    tx: SqlTransaction, wanted: Mapping[RecordRef, int | None], contracts: Mapping[str, SourceContract]
+) -> dict[RecordRef, HeldVersion]:
+    """Return what a change of each record, with this version number under its contract, lands on."""
     found = {ref: HeldVersion(0) for ref in wanted}
     version = tables.record_version
     for ref, row in tx.read_records(list(wanted)).items():
         kept = tx.connection.execute(
-            select(version.c.vid, version.c.version, version.c.effective_at, version.c.known_at).where(
-                version.c.rid == row.rid
-            )
+            select(
+                version.c.vid,
+                version.c.version,
+                version.c.effective_at,
+                version.c.known_at,
+                version.c.superseded_at,
+                version.c.contract_version,
+            ).where(version.c.rid == row.rid)
         ).all()
+        contract = contracts[ref.source]
         number = wanted[ref]
         vid: int | None = row.vid
         if number is not None:
             ranked = [
                 ((-1 if one.version is None else one.version, one.effective_at or 0, one.known_at), one.vid)
                 for one in kept
-                if one.version is None or one.version <= number
+                if one.contract_version >= contract.epoch_since
+                and (one.version is None or one.version <= number)
             ]
-            vid = max(ranked)[1] if ranked else None
+            # Else of former epochs, whose numbers mean nothing here, the one that was current last.
+            former = [
+                ((one.superseded_at,), one.vid) for one in kept if one.contract_version < contract.epoch_since
+            ]
+            vid = max(ranked or former)[1] if ranked or former else None
         if vid is None:
             found[ref] = HeldVersion(len(kept))
             continue
         held = tx.read_version(vid)
         attributes = None if held.statement is None else held.statement["attributes"]
         assert attributes is None or isinstance(attributes, dict)
-        found[ref] = HeldVersion(len(kept), held.version, attributes)
+        stated = next(one for one in kept if one.vid == vid)
+        held_number = contract.number_now(stated.version, contract_version=stated.contract_version)
+        found[ref] = HeldVersion(len(kept), held_number, attributes)
     return found
 
 

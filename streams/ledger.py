@@ -157,12 +157,14 @@ class DeliveryLedger:
         rest = sorted(steps)
         while rest:
             held = self._lock_rows(tx, rest)
-            after = {rid: _take(held.get(rid) or Delivery(rid, sources[rid]), steps[rid]) for rid in rest}
-            there = [(held[rid], after[rid]) for rid in rest if rid in held and held[rid] != after[rid]]
+            before_all = {rid: held.get(rid) or Delivery(rid, sources[rid]) for rid in rest}
+            after = {rid: _take(before_all[rid], steps[rid]) for rid in rest}
+            rest = [rid for rid in rest if after[rid] != before_all[rid]]
+            there = [(held[rid], after[rid]) for rid in rest if rid in held]
             tx.update_rows("delivery", ("rid",), Delivery._fields[1:], [one for _, one in there])
             missing = [after[rid] for rid in rest if rid not in held]
             inserted = self._insert_rows(tx, missing)
-            there += [(Delivery(one.rid, one.source), one) for one in missing if one.rid in inserted]
+            there += [(before_all[one.rid], one) for one in missing if one.rid in inserted]
             for before, one in there:
                 delta = deltas[one.source]
                 delta[0] += one.is_live - before.is_live

@@ -27,7 +27,16 @@ from identity.store_sql.transaction import SqlTransaction
 from streams.errors import PartitionUnknown
 from streams.fate import Fate, Tally
 
-__all__ = ["BEGINNING", "Advance", "OffsetBook", "OffsetMoved", "Partition", "PartitionState", "Position"]
+__all__ = [
+    "BEGINNING",
+    "Advance",
+    "OffsetBook",
+    "OffsetMoved",
+    "Partition",
+    "PartitionState",
+    "Position",
+    "Reached",
+]
 
 BEGINNING: Final = 0
 """Nothing of the partition was taken yet: begin with the earliest message that there is."""
@@ -39,11 +48,15 @@ SET next_offset = moved.column4,
     refreshed_at = moved.column5, consumed = held.consumed + moved.column6, applied = held.applied + moved.column7,
     held = held.held + moved.column8, waiting = held.waiting + moved.column9,
     duplicate = held.duplicate + moved.column10, stale = held.stale + moved.column11,
-    rejected = held.rejected + moved.column12, ignored = held.ignored + moved.column13
+    rejected = held.rejected + moved.column12, ignored = held.ignored + moved.column13,
+    epoch = CASE WHEN moved.column14 > held.epoch THEN moved.column14 ELSE held.epoch END,
+    number = CASE WHEN moved.column14 > held.epoch OR (moved.column14 = held.epoch AND moved.column15 > held.number)
+             THEN moved.column15 ELSE held.number END,
+    stated_at = CASE WHEN moved.column16 > held.stated_at THEN moved.column16 ELSE held.stated_at END
 FROM (VALUES {rows}) AS moved
 WHERE held.topic = moved.column1 AND held.partition = moved.column2 AND held.next_offset = moved.column3
 """
-_ROW_MARKS: Final = ", ".join(["?"] * 13)
+_ROW_MARKS: Final = ", ".join(["?"] * 16)
 
 
 class Partition(NamedTuple):
@@ -51,6 +64,17 @@ class Partition(NamedTuple):
 
     topic: str
     number: int
+
+
+class Reached(NamedTuple):
+    """The greatest version that was taken, as (epoch, number), and the latest time that a statement holds from."""
+
+    epoch: int = 0
+    number: int = -1
+    stated_at: Instant = 0
+
+
+NOTHING_REACHED: Final = Reached()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +85,7 @@ class Advance:
     expected: int
     next_offset: int
     tally: Tally
+    reached: Reached = NOTHING_REACHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +97,7 @@ class PartitionState:
     consumed: int
     tally: Tally
     refreshed_at: Instant
+    reached: Reached
 
 
 class Position(NamedTuple):
@@ -132,6 +158,7 @@ class OffsetBook:
         for one in sorted(advances, key=lambda one: one.partition):
             values += [*one.partition, one.expected, one.next_offset, now, one.tally.total()]
             values += [one.tally[fate] for fate in Fate]
+            values += one.reached
         sql = _ADVANCE.replace("{rows}", ", ".join([f"({_ROW_MARKS})"] * len(advances)))
         mark = "%s" if tx.connection.dialect.name == "postgresql" else "?"
         moved = tx.connection.exec_driver_sql(sql.replace("?", mark), tuple(values))
@@ -207,4 +234,5 @@ def _state(row: RowMapping) -> PartitionState:
         number("consumed"),
         Tally({fate: number(fate.value) for fate in Fate}),
         number("refreshed_at"),
+        Reached(number("epoch"), number("number"), number("stated_at")),
     )

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from identity.contract import SourceContract, is_key_text
-from identity.model import Cause, CauseKind, Instant, RecordCommand, RecordRef
-from identity.statement import read_row
+from identity.model import Cause, CauseKind, Cid, Instant, RecordCommand, RecordRef
+from identity.statement import is_cid_text, read_row
 from matching.errors import SameasError
 from streams.message import MessageReader
-from streams.model import Headers, Ignored, NotTaken, Rename, Statement, Truncation, Withdrawal
+from streams.model import Headers, Ignored, NotTaken, Rename, SourceMessage, Statement, Truncation, Withdrawal
 from streams.offsets import Partition
 
-__all__ = ["CommandReader", "Fetched", "Reading", "Refusal", "command_of"]
+__all__ = ["CidSeen", "CommandReader", "Fetched", "Reading", "Refusal", "command_of"]
 
 
 class Fetched(NamedTuple):
@@ -39,13 +39,21 @@ class Refusal(NamedTuple):
     detail: str
 
 
+class CidSeen(NamedTuple):
+    """The row of this record bears this CID in its source; None where it bears none."""
+
+    ref: RecordRef
+    cid: Cid | None
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a fetched message says: `commands`, a `refusal`, a `change`, or nothing.
 
     `refs` are the records that it is about, its own first. A `change` has to be completed from what is held before
     its commands can be made, or is one of the whole source. `is_repeat`: it was taken before, and nothing but
-    arrival would tell it from news.
+    arrival would tell it from news. `seen` is the CID that the source's own row bears, where the contract names its
+    field.
     """
 
     fetched: Fetched
@@ -57,6 +65,7 @@ class Reading:
     change: Statement | Rename | Truncation | None = None
     is_tombstone: bool = False
     is_repeat: bool = False
+    seen: CidSeen | None = None
 
 
 class CommandReader:
@@ -71,6 +80,7 @@ class CommandReader:
         if isinstance(reader, Refusal):
             return Reading(fetched, contract, author, refusal=reader)
         said = reader.read(fetched.key, fetched.value, fetched.headers)
+        seen = _find_seen(contract, said)
         if isinstance(said, Ignored):
             return Reading(fetched, contract, author)
         if isinstance(said, Truncation):
@@ -78,18 +88,18 @@ class CommandReader:
         if isinstance(said, Rename):
             keys = (said.old_key, said.new_key) if said.then is None else (said.new_key, said.old_key)
             refs = tuple(RecordRef(contract.name, key) for key in keys)
-            return Reading(fetched, contract, author, refs, change=said)
+            return Reading(fetched, contract, author, refs, change=said, seen=seen)
         refs = (RecordRef(contract.name, said.key),) if said.key and is_key_text(said.key) else ()
         if isinstance(said, NotTaken):
             return Reading(fetched, contract, author, refs, refusal=Refusal(said.code, said.detail))
         if isinstance(said, Statement) and said.unavailable and refs:
-            return Reading(fetched, contract, author, refs, change=said)
+            return Reading(fetched, contract, author, refs, change=said, seen=seen)
         try:
             command = command_of(contract, said, author=author, now=now)
         except SameasError as refused:
             return Reading(fetched, contract, author, refs, refusal=Refusal(refused.code, refused.detail))
         is_tombstone = isinstance(said, Withdrawal) and said.is_tombstone
-        return Reading(fetched, contract, author, refs, (command,), is_tombstone=is_tombstone)
+        return Reading(fetched, contract, author, refs, (command,), is_tombstone=is_tombstone, seen=seen)
 
     def _reader(self, contract: SourceContract) -> MessageReader | Refusal:
         known = self._readers.get(contract.name)
@@ -107,8 +117,17 @@ def command_of(
     return read_row(contract, said.key, said.to_body(now=now), author=author, now=now, cause=cause)
 
 
+def _find_seen(contract: SourceContract, said: SourceMessage) -> CidSeen | None:
+    """Return the CID in the source's own row; what is no CID counts as none."""
+    stated = said.then if isinstance(said, Rename) else said
+    if contract.cid_field is None or not isinstance(stated, Statement):
+        return None
+    text = (stated.seen_cid or "").lower()
+    return CidSeen(RecordRef(contract.name, stated.key), Cid(text) if is_cid_text(text) else None)
+
+
 def _compile(contract: SourceContract) -> MessageReader | Refusal:
     try:
-        return MessageReader(contract)
+        return MessageReader(contract, cid_field=contract.cid_field)
     except SameasError as refused:
         return Refusal(refused.code, refused.detail)

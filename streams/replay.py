@@ -25,6 +25,7 @@ from streams.drop_load import read_refused_row
 from streams.errors import RejectBehind, RejectUnmendable
 from streams.fate import Fate, fate_of
 from streams.held import count_versions, is_as_found
+from streams.model import Rename, Statement
 from streams.reading import CommandReader, Reading, Refusal
 from streams.refused import Reject, RejectBook, RejectedMessage, RejectOriginKind, RejectState
 
@@ -98,17 +99,21 @@ class Replayer:
             )
         contract = self._identity.contracts.get(reject.source).contract
         now = self._clock()
+        read = self._read(contract, reject, message, body, now=now)
+        is_of_former_epoch = body is None and reject.contract_version < contract.epoch_since
         [reading], relied_on = complete_readings(
             self._identity.store,
-            [self._read(contract, reject, message, body, now=now)],
+            [_without_number(read) if is_of_former_epoch else read],
             now=now,
             is_replay=True,
         )
+        if is_of_former_epoch:
+            reading = _without_number(reading)
         if reading.change is not None:
             raise _Refused(_OF_SOURCE)
         if reading.refusal is not None:
             raise _Refused(reading.refusal)
-        if self._is_overtaken(reject, reading):
+        if self._is_overtaken(reject, reading, is_unordered=is_of_former_epoch):
             self._store(reject, replace(reading, commands=()), {}, now=now)
             return Replayed(reject.id, Fate.STALE)
         return Replayed(reject.id, self._store(reject, reading, relied_on, now=now))
@@ -143,12 +148,16 @@ class Replayer:
             raise _Refused(Refusal(refused.code, refused.detail)) from refused
         return Reading(message.fetched, contract, self._author, (command.ref,), (command,))
 
-    def _is_overtaken(self, reject: Reject, reading: Reading) -> bool:
-        """Tell whether the record was stated since, and nothing but arrival says what is newer."""
+    def _is_overtaken(self, reject: Reject, reading: Reading, *, is_unordered: bool) -> bool:
+        """Tell whether the record was stated since, and nothing but arrival says what is newer.
+
+        Args:
+            is_unordered: the message is of a former epoch of its source, so that its number says nothing.
+        """
         unordered = [
             command.ref
             for command in reading.commands
-            if command.version is None and command.effective_at is None
+            if is_unordered or (command.version is None and command.effective_at is None)
         ]
         if not unordered or reading.refs[0] not in unordered:
             return False
@@ -175,3 +184,14 @@ class Replayer:
 
         self._identity.resolve_together(reading.commands, keep)
         return fates[0]
+
+
+def _without_number(reading: Reading) -> Reading:
+    """Return what a message of a former epoch of its source says now: the same, without its number."""
+    change = reading.change
+    if isinstance(change, Rename) and change.then is not None:
+        change = replace(change, then=replace(change.then, version=None))
+    if isinstance(change, Statement | Rename):
+        change = replace(change, version=None)
+    commands = tuple(replace(command, version=None) for command in reading.commands)
+    return replace(reading, change=change, commands=commands)

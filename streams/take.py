@@ -5,7 +5,8 @@ The steps of one batch:
    one about a record that the batch holds already.
 2. Complete changes that lack values from the versions that they land on.
 3. Resolve the commands; in the same transaction check that contracts and versions are still those of steps 1 and 2,
-   write the rejects, and move the offsets on. A truncation comes alone, with transactions of its own before.
+   write the rejects, move the offsets on, and note which CIDs the rows bear already. A truncation comes alone, with
+   transactions of its own before.
 
 Invariant: all of that is stored, or nothing. Messages about one record are taken in their order; a message is passed
 over only with its fate counted.
@@ -28,10 +29,12 @@ from identity.service import Identity
 from identity.store_sql.transaction import SqlTransaction
 from matching.errors import Category, SameasError
 from streams.completing import BEHIND, complete_readings
+from streams.delivery import NO_NUMBER, Acknowledgement, Evidence
 from streams.fate import Fate, Tally, fate_of
 from streams.held import is_as_found
+from streams.ledger import DeliveryLedger
 from streams.model import Truncation
-from streams.offsets import Advance, OffsetBook, Partition
+from streams.offsets import NOTHING_REACHED, Advance, OffsetBook, Partition, Reached
 from streams.reading import CommandReader, Fetched, Reading, Refusal
 from streams.refused import RejectBook
 from streams.topics import TopicNames
@@ -44,6 +47,7 @@ STEPS: Final = ("read", "written", "committed")
 Step = Callable[[str], None]
 """Told each step of a batch by its name."""
 
+_SAYS_WHAT_IS_SO: Final = frozenset({Fate.APPLIED, Fate.HELD, Fate.DUPLICATE})
 _READ_MAX: Final = 20
 """How often a batch is read anew in a row before it is called busy."""
 
@@ -68,6 +72,7 @@ class Taken:
     message_count: int
     next_offset: int
     tally: Tally
+    reached: Reached = NOTHING_REACHED
 
 
 class _ReadAnew(Exception):
@@ -86,6 +91,7 @@ class Taker:
         self._step = step
         self._reader = CommandReader()
         self._rejects = RejectBook(identity.store)
+        self._ledger = DeliveryLedger(identity)
 
     def take(self, slices: Sequence[Slice]) -> list[Taken]:
         """Take as many messages of the slices as one transaction can hold; at least one of the first slice.
@@ -127,11 +133,12 @@ class Taker:
             OffsetBook.advance(
                 tx,
                 [
-                    Advance(one.partition, expected[one.partition], one.next_offset, one.tally)
+                    Advance(one.partition, expected[one.partition], one.next_offset, one.tally, one.reached)
                     for one in taken
                 ],
                 now=now,
             )
+            self._ledger.acknowledge_in(tx, list(_list_seen(readings, fates, now=now)))
             self._step("written")
 
         self._step("read")
@@ -209,8 +216,29 @@ class Taker:
             members = list(group)
             tally = Tally(fate for _, fate in members)
             next_offset = members[-1][0].fetched.offset + 1
-            taken.append(Taken(partition, self.source_of(partition.topic), len(members), next_offset, tally))
+            reached = _find_reached([reading for reading, _ in members])
+            source = self.source_of(partition.topic)
+            taken.append(Taken(partition, source, len(members), next_offset, tally, reached))
         return taken
+
+
+def _find_reached(readings: Sequence[Reading]) -> Reached:
+    """Return how far these messages of one partition reach in the order of their source's versions."""
+    commands = [command for one in readings for command in one.commands]
+    numbers = [command.version for command in commands if command.version is not None]
+    numbers += [one.change.version for one in readings if isinstance(one.change, Truncation)]
+    times = [command.effective_at for command in commands if command.effective_at is not None]
+    epoch = max(one.contract.epoch for one in readings)
+    return Reached(epoch, max(numbers, default=NO_NUMBER), max(times, default=0))
+
+
+def _list_seen(
+    readings: Sequence[Reading], fates: Sequence[Fate], *, now: Instant
+) -> Iterator[Acknowledgement]:
+    """Yield which CIDs the rows of sources bear; what is stale says what was so before."""
+    for one, fate in zip(readings, fates, strict=True):
+        if one.seen is not None and not one.is_repeat and fate in _SAYS_WHAT_IS_SO:
+            yield Acknowledgement(one.seen.ref, one.seen.cid, Evidence.CID_SEEN, now)
 
 
 def _says_nothing_more(reading: Reading, earlier: Reading) -> bool:

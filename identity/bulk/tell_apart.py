@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from identity.bulk.prepared_rows import Positions
 from identity.bulk.stored_side import has_profiles
+from identity.contract_book import ContractBook
 from identity.errors import WithdrawalsRefused
 from identity.model import Instant, KeyStatus
 from identity.store_sql import tables
@@ -64,18 +65,21 @@ def find_absent(
 ) -> list[tuple[str, int | None, Instant | None]]:
     """Return the live records whose keys the file lacks."""
     record = tables.record
+    contract = ContractBook(store).get(request.source).contract
     absent: list[tuple[str, int | None, Instant | None]] = []
     live_count = 0
     with store.read() as connection:
         query = (
-            select(record.c.key, record.c.version, record.c.effective_at)
+            select(record.c.key, record.c.version, record.c.effective_at, record.c.contract_version)
             .where(record.c.source == request.source, record.c.status == KeyStatus.LIVE.value)
             .order_by(record.c.key)
         )
-        for key, version, effective_at in connection.execute(query.execution_options(yield_per=10_000)):
+        rows = connection.execute(query.execution_options(yield_per=10_000))
+        for key, version, effective_at, contract_version in rows:
             live_count += 1
             if key not in stated:
-                absent.append((key, version, effective_at))
+                number = contract.number_now(version, contract_version=contract_version)
+                absent.append((key, number, effective_at))
     if absent and len(absent) > request.withdraw_max * live_count:
         raise WithdrawalsRefused(
             f"The snapshot lacks {len(absent)} of {live_count} live records of source {request.source}, "

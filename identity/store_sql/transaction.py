@@ -272,10 +272,12 @@ class SqlTransaction(ABC):
         )
         return RecordRef(*rows[0]) if rows else None
 
-    def list_version_facts(self, rid: int) -> list[VersionFacts]:
+    def list_version_facts(self, rid: int, *, read_since: int = 0) -> list[VersionFacts]:
         rows = self._query(
-            f"SELECT version, effective_at, digest FROM record_version WHERE rid = {self._mark} ORDER BY vid",
+            f"SELECT version, effective_at, digest FROM record_version WHERE rid = {self._mark} "
+            f"AND contract_version >= {self._mark} ORDER BY vid",
             rid,
+            read_since,
         )
         return [(version, effective_at, bytes(digest)) for version, effective_at, digest in rows]
 

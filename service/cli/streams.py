@@ -105,7 +105,7 @@ def connect_source(
         read_table(table),
         names=TopicNames(settings.topic_prefix),
         partitions=settings.topic_partitions,
-        cid_field=cid_column or _cid_field(contract),
+        cid_field=cid_column or contract.cid_field,
     )
     _print_or_post(connector, post)
 
@@ -150,12 +150,6 @@ def _contract_of(source: str) -> tuple[Settings, SourceContract]:
     settings = read_settings()
     with open_store_of(settings) as store:
         return settings, build_identity(store).get_source(source)
-
-
-def _cid_field(contract: SourceContract) -> str | None:
-    """Return the column that the contract names for the CID."""
-    field = contract.document.get("cid_field")
-    return field if isinstance(field, str) else None
 
 
 def _database(url: str) -> Database:
