@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 PACKAGES := $(patsubst %/__init__.py,%,$(wildcard $(addsuffix /__init__.py,identity matching registry streams console service)))
 SOURCES := $(wildcard $(PACKAGES) benchmarks deploy tests)
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url --no-emit-find-links
+# Arguments for the long storm of streams: make soak STORM='--messages 20000 --kills 2'
+STORM ?=
 # Arguments for pytest: make test TESTS=tests/matching ARGS='-k nickname'
 TESTS ?= tests
 ARGS ?=
@@ -43,9 +45,10 @@ bench: setup postgres ## Measure speed and accuracy (DATA=folder of the public s
 	$(BIN)/python -m benchmarks --write docs/benchmarks.md $(if $(DATA),--data $(DATA)) $(ARGS)
 
 .PHONY: soak
-soak: setup postgres kafka ## Run what takes long: a million lines in one stream, many more random cases
+soak: setup postgres kafka ## Run what takes long: a million lines in one stream, many more random cases, streams in a storm
 	SAMEAS_TEST_SOAK=1 $(BIN)/python -m pytest -m soak $(ARGS) $(TESTS)
 	SAMEAS_TEST_SOAK=1 $(BIN)/python -m pytest $(ARGS) tests/promises
+	$(BIN)/python -m tests.streams.soak --write docs/reliability.md $(STORM)
 
 .PHONY: format
 format: setup ## Put the source into the house's format

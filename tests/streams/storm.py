@@ -172,6 +172,7 @@ class Storm:
     happenings: Sequence[Happening] = ()
     quiet_url: str = ""
     quiet_bootstrap: str = ""
+    on_progress: Callable[[int], None] = lambda consumed: None
     kills: Counter[str] = field(default_factory=Counter)
     happened: Counter[str] = field(default_factory=Counter)
 
@@ -288,6 +289,7 @@ class Storm:
                     self.happened["rebalances"] += 2
                     joined_at = now_s
                 consumed = _ask(lambda: _consumed(identity), progress)
+                self.on_progress(consumed)
                 if consumed > progress:
                     progress, moved_at = consumed, now_s
                 if left and consumed >= left[0].at_share * message_count:
