@@ -79,6 +79,7 @@ def _rooms() -> list[_Room]:
     from benchmarks.measure_resolve import measure_resolve
     from benchmarks.measure_single import measure_single
     from benchmarks.measure_sqlite import measure_sqlite
+    from benchmarks.measure_streams import measure_streams
 
     return [
         _Room("resolve", lambda sizes: sizes.resolve, measure_resolve),
@@ -87,10 +88,11 @@ def _rooms() -> list[_Room]:
         _Room("bulk", lambda sizes: sizes.bulk, measure_bulk),
         _Room("sqlite", lambda sizes: sizes.reference, measure_sqlite),
         _Room("beside", lambda sizes: sizes.bulk, measure_beside),
+        _Room("streams", lambda sizes: sizes.resolve, measure_streams),
     ]
 
 
-_NAMES: Final = ("resolve", "single", "lookup", "bulk", "sqlite", "beside", "accuracy")
+_NAMES: Final = ("resolve", "single", "lookup", "bulk", "sqlite", "beside", "streams", "accuracy")
 
 
 def _measure(start: Measurement, figures: Iterator[Figure]) -> Measurement:

@@ -74,6 +74,7 @@ class Sizes:
     reference: int = 100_000
     streamed: int = 80_000
     seconds: float = 20.0
+    restated: int = 1_000_000
 
     @classmethod
     def of(cls, records: int | None, *, is_quick: bool) -> Sizes:
@@ -81,7 +82,8 @@ class Sizes:
         if records is None and not is_quick:
             return cls()
         count = records or 10_000
-        return cls(count, count, max(count // 10, 1_000), max(count // 5, 3_000), 4.0 if is_quick else 10.0)
+        seconds = 4.0 if is_quick else 10.0
+        return cls(count, count, max(count // 10, 1_000), max(count // 5, 3_000), seconds, restated=count)
 
 
 @dataclass(frozen=True, slots=True)
