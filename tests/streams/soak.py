@@ -71,14 +71,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kills_each=options.kills,
         rebalance_s=options.rebalance,
     )
-    print(f"{plan}, on {describe_machine()}", flush=True)
+    commit = read_commit()  # of what runs: the tree may change meanwhile
+    print(f"{plan}, commit {commit}, on {describe_machine()}", flush=True)
     report, cut_count = run(plan, restarts=options.restarts, cuts=options.cuts)
     anomalies = find_anomalies(report.history)
     if report.found_customers != report.expected_customers:
         anomalies["customers"] = ["the customers are not those that the statements make"]
     for name, found in anomalies.items():
         print(f"{name}: {'; '.join(found)}", file=sys.stderr)
-    row = describe_run(report, cut_count=cut_count, anomaly_count=len(anomalies))
+    row = describe_run(report, commit=commit, cut_count=cut_count, anomaly_count=len(anomalies))
     print("\n".join(f"{name}: {text}" for name, text in zip(COLUMNS, row, strict=True)), flush=True)
     if options.write is not None:
         page: Path = options.write
@@ -131,13 +132,13 @@ def run(plan: StormPlan, *, restarts: int, cuts: int) -> tuple[StormReport, int]
     return report, cut_count
 
 
-def describe_run(report: StormReport, *, cut_count: int, anomaly_count: int) -> tuple[str, ...]:
+def describe_run(report: StormReport, *, commit: str, cut_count: int, anomaly_count: int) -> tuple[str, ...]:
     """Return the row of a run."""
     kills, plan, happened = report.kills, report.plan, report.happened
     least, most = min(kills.values(), default=0), max(kills.values(), default=0)
     return (
         read_date(),
-        read_commit(),
+        commit,
         f"{plan.message_count:,}",
         str(plan.seed),
         f"{report.seconds / 60:.1f}",

@@ -40,7 +40,7 @@ def test_a_row_says_how_often_everything_happened() -> None:
         seconds=90,
     )
 
-    row = dict(zip(COLUMNS, describe_run(report, cut_count=5, anomaly_count=0), strict=True))
+    row = dict(zip(COLUMNS, describe_run(report, commit="c", cut_count=5, anomaly_count=0), strict=True))
 
     assert row["of each failpoint"] == "2-3"
     assert row["broker / PostgreSQL killed"] == "1 / 0"
