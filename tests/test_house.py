@@ -19,7 +19,7 @@ __all__: list[str] = []
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("identity", "matching", "registry", "streams", "console", "service")
-OTHER_ROOMS = ("tests", "benchmarks", "deploy")
+OTHER_ROOMS = ("tests", "benchmarks", "deploy", "examples")
 
 JUNK_WORDS = {"utils", "util", "common", "misc", "helpers", "helper", "manager"}
 
