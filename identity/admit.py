@@ -44,6 +44,7 @@ class Admission:
         self._ties = ties
         self._is_exclusive = is_exclusive
         self.contracts_in_force: Mapping[str, tuple[int, bool]] = {}
+        self.model_in_force: str | None = None
         self.is_load_running = False
         self._targets: dict[RecordRef, RecordRef | None] = {}
         self._digests: list[bytes] = []
@@ -88,6 +89,7 @@ class Admission:
             self._pids,
             holders,
             self.contracts_in_force,
+            self.model_in_force,
             self.is_load_running,
             self._floors,
         ) = tx.at_once(
@@ -97,6 +99,7 @@ class Admission:
             tx.ask_pids(self._digests),
             tx.ask_holders(keys, limit=limit),
             tx.ask_contracts_in_force(),
+            tx.ask_active_model(),
             tx.ask_load_running(),
             tx.ask_floors() if has_version else known({}),
         )

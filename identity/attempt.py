@@ -21,13 +21,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from identity.admit import Admission
-from identity.census import Census, KeyRules
+from identity.census import Census
 from identity.change import BeginAnew, Change, PartedGroup, Seeds
 from identity.contract import SourceContract
 from identity.decide import Standing
+from identity.matcher import Matcher
 from identity.model import RecordRef
-from identity.prepare import PreparedCommand, Preparer
-from identity.region import Node, PartedComponent, Partitioner, ProfileLink
+from identity.prepare import PreparedCommand
+from identity.region import Node, PartedComponent, ProfileLink
 from identity.store import Question, RecordRow, WriteTransaction, known
 from identity.ties import Ties
 from identity.widen import widen_region
@@ -49,23 +50,24 @@ class Attempt:
         self,
         tx: WriteTransaction,
         *,
-        preparer: Preparer,
-        partitioner: Partitioner,
-        key_rules: KeyRules,
+        matcher: Matcher,
         contracts: Mapping[str, SourceContract],
         is_exclusive: bool,
         extra_components: set[int],
         seeds: Seeds,
     ) -> None:
         self.tx = tx
-        self.preparer = preparer
-        self.partitioner = partitioner
+        self.preparer = matcher.preparer
+        self.partitioner = matcher.partitioner
         self.seeds = seeds
         self.changes: list[Change] = []
-        self.census = Census(tx, preparer=preparer, partitioner=partitioner, key_rules=key_rules)
-        self.ties = Ties(tx, preparer.hasher, changes=self.changes, seeds=seeds)
+        self.census = Census(
+            tx, preparer=self.preparer, partitioner=self.partitioner, key_rules=matcher.key_rules
+        )
+        self.ties = Ties(tx, self.preparer.hasher, changes=self.changes, seeds=seeds)
         self.counters: Counter[str] = self.census.counters
         self.contracts_in_force: Mapping[str, tuple[int, bool]] = {}
+        self.model_in_force: str | None = None
         self._contracts = contracts
         self._is_exclusive = is_exclusive
         self._extra_components = extra_components
@@ -86,6 +88,7 @@ class Attempt:
         )
         self._held = admission.admit(prepared, self.seeds, self.changes)
         self.contracts_in_force = admission.contracts_in_force
+        self.model_in_force = admission.model_in_force
         self.ties.follow(self._find_renamed())
         moving = [change for change in self.changes if change.moves]
         self._targets = {change.target for change in moving if change.target is not None}

@@ -16,6 +16,7 @@ from identity.judge import JudgementFact, bindings
 from identity.model import FOREVER, Cid, Instant, JudgementClass, KeyStatus, RecordRef, Verdict
 from identity.prepare import Preparer
 from identity.region import Partitioner
+from identity.scoring_models import ModelBook
 from identity.store import VersionRow
 from identity.store_sql import tables
 from identity.store_sql.opening import SqlStore
@@ -31,8 +32,7 @@ def explain_records(
     right: RecordRef,
     *,
     known_at: Instant | None,
-    preparer: Preparer,
-    partitioner: Partitioner,
+    models: ModelBook,
     one_each: frozenset[str],
 ) -> dict[str, object]:
     """Return every comparison of two records with its level and bits, what binds them, and the decision.
@@ -41,6 +41,8 @@ def explain_records(
         RecordUnknown: one of them was not stated by then, or was withdrawn then.
     """
     with store.inspect() as tx:
+        matcher = models.read_within(tx.connection)
+        preparer, partitioner = matcher.preparer, matcher.partitioner
         ours, our_cid = _read_side(tx, left, known_at)
         theirs, their_cid = _read_side(tx, right, known_at)
         facts = _read_facts(tx, (left, right), known_at)

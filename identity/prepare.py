@@ -47,6 +47,7 @@ class PreparedCommand:
     profile_digest: bytes | None
     hashes: tuple[int, ...]
     warnings: tuple[tuple[str, str], ...]
+    model_version: str  # the scoring model that gave the hashes
     reread_vid: int | None = None  # the stored version that is read again, under another contract
 
 
@@ -78,9 +79,10 @@ def digest_command(command: RecordCommand, hasher: Hasher) -> tuple[bytes | None
 class Preparer:
     """Prepares commands under one scoring model and one store's key."""
 
-    def __init__(self, *, blocker: Blocker, hasher: Hasher) -> None:
+    def __init__(self, *, blocker: Blocker, hasher: Hasher, model_version: str) -> None:
         self.blocker = blocker
         self.hasher = hasher
+        self.model_version = model_version
 
     def prepare_again(
         self, command: RecordCommand, contract: SourceContract, *, stored: StoredStatement
@@ -99,8 +101,9 @@ class Preparer:
         statement, digest = digest_command(command, hasher)
         if attributes is None:
             return PreparedCommand(
-                command, contract, hasher.ref_hash(command.ref), None, digest, None, None, None, (), ()
-            )
+                command, contract, hasher.ref_hash(command.ref), None, digest,
+                None, None, None, (), (), self.model_version,
+            )  # fmt: skip
         profile, warnings = standardise_clean(attributes, region=contract.region)
         encoded = encode_profile(profile)
         return PreparedCommand(
@@ -114,4 +117,5 @@ class Preparer:
             profile_digest=hasher.digest(command.ref.source.encode(), encoded),
             hashes=self.blocker(profile),
             warnings=tuple((warning.attribute, warning.code) for warning in warnings) if warnings else (),
+            model_version=self.model_version,
         )

@@ -19,9 +19,9 @@ from identity.model_fit import ModelFit, count_customers, read_model_fit
 from identity.oversized import Oversized, count_oversized, find_oversized
 
 if TYPE_CHECKING:
-    from identity.region import Partitioner
+    from identity.scoring_models import ModelBook
     from identity.store_sql.opening import SqlStore
-    from matching.block import KeyRevealer
+    from matching.scoring_model import ScoringModel
 
 __all__ = ["KeptCount", "Report", "ReportNumbers", "Reporter"]
 
@@ -82,35 +82,49 @@ class KeptCount:
             self._guard.release()
 
 
+class _Counts:
+    """What is counted under one scoring model."""
+
+    def __init__(self, store: SqlStore, model: ScoringModel, *, kept_s: float) -> None:
+        self.version = model.version
+        self.customers = KeptCount(
+            lambda: count_customers(store, limit=2 * model.population + 1), kept_s=kept_s
+        )
+        self.oversized = KeptCount(lambda: count_oversized(store, model), kept_s=kept_s)
+
+
 class Reporter:
     """Reports on one store under its active scoring model; safe to share between threads."""
 
-    def __init__(
-        self, store: SqlStore, *, partitioner: Partitioner, reveal: KeyRevealer, kept_s: float = _KEPT_S
-    ) -> None:
+    def __init__(self, store: SqlStore, models: ModelBook, *, kept_s: float = _KEPT_S) -> None:
         self._store = store
-        self._partitioner = partitioner
-        self._reveal = reveal
-        model = partitioner.model
-        self._customers = KeptCount(
-            lambda: count_customers(store, limit=2 * model.population + 1), kept_s=kept_s
-        )
-        self._oversized = KeptCount(lambda: count_oversized(store, model), kept_s=kept_s)
+        self._models = models
+        self._kept_s = kept_s
+        self._counts: _Counts | None = None
 
     def report(self, *, sources: Collection[str] | None = None) -> Report:
         """Return the report; who is bound to `sources` is shown their records' values and their names only."""
-        fit = self._read_fit()
+        matcher = self._models.read_current()
+        fit = self._read_fit(matcher.model)
         if sources is not None:
             fit = replace(fit, sources_new=tuple(name for name in fit.sources_new if name in sources))
         found = find_oversized(
-            self._store, partitioner=self._partitioner, reveal=self._reveal, sources=sources
+            self._store, partitioner=matcher.partitioner, reveal=matcher.reveal, sources=sources
         )
         return Report(fit, found)
 
     def numbers(self) -> ReportNumbers:
         """Return what of the report are numbers. Cost: a few rows for each source."""
-        fit = self._read_fit()
-        return ReportNumbers(fit.is_outgrown, len(fit.sources_new), self._oversized.read())
+        model = self._models.read_current().model
+        fit = self._read_fit(model)
+        return ReportNumbers(fit.is_outgrown, len(fit.sources_new), self._count_under(model).oversized.read())
 
-    def _read_fit(self) -> ModelFit:
-        return read_model_fit(self._store, self._partitioner.model, count=self._customers.read)
+    def _read_fit(self, model: ScoringModel) -> ModelFit:
+        return read_model_fit(self._store, model, count=self._count_under(model).customers.read)
+
+    def _count_under(self, model: ScoringModel) -> _Counts:
+        """Return what is counted under this model; under another one it is counted anew."""
+        counts = self._counts
+        if counts is None or counts.version != model.version:
+            counts = self._counts = _Counts(self._store, model, kept_s=self._kept_s)
+        return counts

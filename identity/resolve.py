@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from identity.attempt import Attempt
-from identity.census import KeyRules
 from identity.change import BeginAnew, Seeds
 from identity.contract import SourceContract
 from identity.effects import Effects
@@ -23,12 +22,11 @@ from identity.prepare import PreparedCommand, Preparer
 from identity.region import Partitioner
 from identity.store import Row
 from identity.store_sql.faults import LockTableFull, TransactionConflict
-from matching.block import compile_blocker, compile_revealer
 from matching.errors import SameasError
-from matching.score import compile_scorer
 
 if TYPE_CHECKING:
     from identity.contract_book import ContractBook, ContractEntry
+    from identity.scoring_models import ModelBook
     from identity.store_sql.opening import SqlStore
     from identity.store_sql.transaction import SqlTransaction
     from matching.scoring_model import ScoringModel
@@ -48,37 +46,48 @@ class _Undo(Exception):
     """Rolls a dry run back."""
 
 
-class _ContractsOutdated(Exception):
-    """The contracts recalled are not those in force."""
+class _RulesOutdated(Exception):
+    """The contracts or the scoring model recalled are not those in force."""
 
 
-class _ContractsMoved(Exception):
-    """A command was prepared under a contract that is not in force any more: prepare it again."""
+class _RulesMoved(Exception):
+    """A command was prepared under a contract or a scoring model that is not in force any more: prepare it again."""
 
 
 class Resolver:
-    """Resolves batches on one store under one scoring model; safe to share between threads."""
+    """Resolves batches on one store under its active scoring model; safe to share between threads."""
 
     def __init__(
         self,
         store: SqlStore,
-        model: ScoringModel,
+        models: ModelBook,
         *,
         contracts: ContractBook,
         clock: Callable[[], Instant],
         new_cid: Callable[[Instant], Cid],
     ) -> None:
-        hash_key = store.sealer.blocking_hash_key
-        self.model = model
-        self.preparer = Preparer(blocker=compile_blocker(model, hash_key=hash_key), hasher=store.sealer)
-        self.partitioner = Partitioner(model, compile_scorer(model, hash_key=hash_key))
         self.counters: Counter[str] = Counter()
         self.keys_unusable: Counter[str] = Counter()  # by blocking rule: how often a record held such a key
-        self._key_rules = KeyRules(compile_revealer(model, hash_key=hash_key))
         self._store = store
+        self._models = models
         self._contracts = contracts
         self._clock = clock
         self._new_cid = new_cid
+
+    @property
+    def model(self) -> ScoringModel:
+        """The scoring model as it was read last; every transaction makes sure that it still is the active one."""
+        return self._models.recall().model
+
+    @property
+    def preparer(self) -> Preparer:
+        """Prepares commands under that model."""
+        return self._models.recall().preparer
+
+    @property
+    def partitioner(self) -> Partitioner:
+        """Parts regions under that model."""
+        return self._models.recall().partitioner
 
     def resolve(
         self, commands: Sequence[RecordCommand], *, dry_run: bool = False
@@ -117,13 +126,13 @@ class Resolver:
         """Resolve prepared commands together with what has to be looked at again.
 
         Raises:
-            StoreBusy: other writers came first each time, or the commands were prepared under a contract that
-                is not in force any more.
+            StoreBusy: other writers came first each time, or the commands were prepared under a contract or a
+                scoring model that is not in force any more.
         """
         try:
             return self._transact(commands, seeds, dry_run=False)
-        except _ContractsMoved as exc:
-            raise StoreBusy("A source's contract changed meanwhile; try again.") from exc
+        except _RulesMoved as exc:
+            raise StoreBusy("A source's contract or the scoring model changed meanwhile; try again.") from exc
 
     def resolve_as_foreseen(
         self,
@@ -154,15 +163,16 @@ class Resolver:
         return answer if answer.cid == cid and answer.is_new else None
 
     def prepare(self, commands: Sequence[RecordCommand]) -> list[PreparedCommand | SameasError]:
-        """Prepare commands under the contracts in force; an unknown or retired source is that command's error."""
+        """Prepare commands under what is in force now; an unknown or retired source is that command's error."""
         contracts = self._contracts.recall()
         if any(self._refuse(command, contracts) for command in commands):
             contracts = (
                 self._contracts.read_current()
             )  # what was recalled may be older than a contract just put
+        preparer = self.preparer
         return [
             self._refuse(command, contracts)
-            or self.preparer.prepare(command, contracts[command.ref.source].contract)
+            or preparer.prepare(command, contracts[command.ref.source].contract)
             for command in commands
         ]
 
@@ -190,14 +200,14 @@ class Resolver:
                 check = _keep_with_refused(keep, prepared)
             try:
                 found = self._transact(good, _NO_SEEDS, dry_run=dry_run, check=check) if good else []
-            except _ContractsMoved:
+            except _RulesMoved:
                 continue
             answers = _merge(prepared, found)
             if keep is not None and not good:
                 with self._store.write() as tx:
                     keep(tx, answers)
             return answers
-        raise StoreBusy("The contracts of the sources changed each time; try again.")
+        raise StoreBusy("The contracts of the sources or the scoring model changed each time; try again.")
 
     def _transact(
         self,
@@ -211,8 +221,9 @@ class Resolver:
         for _ in range(_ATTEMPTS_MAX):
             try:
                 return self._attempt(prepared, seeds, extra_components, dry_run=dry_run, check=check)
-            except _ContractsOutdated:
+            except _RulesOutdated:
                 self._contracts.read_current()
+                self._models.read_current()
             except (BeginAnew, TransactionConflict):
                 self.counters["begun_anew"] += 1
             except LockTableFull:
@@ -234,30 +245,31 @@ class Resolver:
     ) -> list[RecordAnswer | SameasError]:
         answers: list[RecordAnswer | SameasError] = []
         contracts = self._contracts.recall()
+        matcher = self._models.recall()
         for one in prepared:
             entry = contracts[one.command.ref.source]
-            if entry.contract.version != one.contract.version or (
-                entry.is_retired and not one.command.is_withdrawal
+            if (
+                one.model_version != matcher.version
+                or entry.contract.version != one.contract.version
+                or (entry.is_retired and not one.command.is_withdrawal)
             ):
-                raise _ContractsMoved
+                raise _RulesMoved
         in_force = {name: (entry.contract.version, entry.is_retired) for name, entry in contracts.items()}
         by_name: Mapping[str, SourceContract] = {name: entry.contract for name, entry in contracts.items()}
         try:
             with self._store.write() as tx:
                 attempt = Attempt(
                     tx,
-                    preparer=self.preparer,
-                    partitioner=self.partitioner,
-                    key_rules=self._key_rules,
+                    matcher=matcher,
                     contracts=by_name,
                     is_exclusive=not self._store.is_postgres,
                     extra_components=extra_components,
                     seeds=seeds,
                 )
                 groups = attempt.run(prepared)
-                # Contracts change under a lock that every write shares, so what is read now held all along.
-                if attempt.contracts_in_force != in_force:
-                    raise _ContractsOutdated
+                # They change under a lock that every write shares, so what is read now held all along.
+                if attempt.contracts_in_force != in_force or attempt.model_in_force != matcher.version:
+                    raise _RulesOutdated
                 effects = Effects(
                     attempt,
                     groups,

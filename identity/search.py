@@ -10,8 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from identity.model import Cid, RecordRef, order_bytes
-from identity.prepare import Preparer
-from identity.region import Partitioner
+from identity.scoring_models import ModelBook
 from identity.store_sql.opening import SqlStore
 from matching.score import probability_of
 from matching.standardise import clean_attributes, standardise
@@ -32,8 +31,7 @@ def search_customers(
     store: SqlStore,
     attributes: Mapping[str, object],
     *,
-    preparer: Preparer,
-    partitioner: Partitioner,
+    models: ModelBook,
     limit: int,
     region: str | None = None,
     sources: Collection[str] | None = None,
@@ -44,9 +42,10 @@ def search_customers(
         AttributesInvalid: an attribute has the wrong shape.
     """
     profile = standardise(clean_attributes(attributes), region=region).profile
-    holders_max = partitioner.model.holders_max
     with store.inspect() as tx:
-        holders = tx.read_holders(preparer.blocker(profile), limit=holders_max + 1)
+        matcher = models.read_within(tx.connection)
+        partitioner, holders_max = matcher.partitioner, matcher.model.holders_max
+        holders = tx.read_holders(matcher.preparer.blocker(profile), limit=holders_max + 1)
         pids = {pid for held in holders.values() if len(held) <= holders_max for pid in held}
         profiles = tx.read_profiles(pids)
         weights = {

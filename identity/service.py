@@ -36,7 +36,7 @@ from identity.model import (
 from identity.new_customer import NewCustomers
 from identity.report import Report, Reporter, ReportNumbers
 from identity.resolve import Keep, Resolver
-from identity.scoring_models import read_active_model
+from identity.scoring_models import ModelBook
 from identity.search import SearchHit, search_customers
 from identity.settling import Settler
 from identity.snapshot import CrosswalkKey, read_crosswalk_page
@@ -44,7 +44,6 @@ from identity.store_sql import tables
 from identity.store_sql.opening import SqlStore
 from identity.subscribers import Subscribers
 from identity.survive import GoldenInput, build_golden
-from matching.block import compile_revealer
 from matching.errors import SameasError
 
 __all__ = ["Identity"]
@@ -60,15 +59,12 @@ class Identity:
     ) -> None:
         self.store = store
         self.contracts = ContractBook(store)
-        model = read_active_model(store, now=clock())
-        self.resolver = Resolver(store, model, contracts=self.contracts, clock=clock, new_cid=new_cid)
-        self.settler = Settler(store, self.resolver, self.contracts, clock=clock)
+        self.models = ModelBook(store)
+        self.models.begin_with_default(now=clock())
+        self.resolver = Resolver(store, self.models, contracts=self.contracts, clock=clock, new_cid=new_cid)
+        self.settler = Settler(store, self.resolver, self.contracts, self.models, clock=clock)
         self.horizon = Horizon(store)
-        self._reporter = Reporter(
-            store,
-            partitioner=self.resolver.partitioner,
-            reveal=compile_revealer(model, hash_key=store.sealer.blocking_hash_key),
-        )
+        self._reporter = Reporter(store, self.models)
         self._look_up = LookUp(store, self.horizon)
         self._new_customers = NewCustomers(store, self.resolver, self.contracts, clock=clock, new_cid=new_cid)
         self._clock = clock
@@ -355,8 +351,7 @@ class Identity:
         return search_customers(
             self.store,
             attributes,
-            preparer=self.resolver.preparer,
-            partitioner=self.resolver.partitioner,
+            models=self.models,
             limit=limit,
             sources=sources,
         )
@@ -371,8 +366,7 @@ class Identity:
             left,
             right,
             known_at=known_at,
-            preparer=self.resolver.preparer,
-            partitioner=self.resolver.partitioner,
+            models=self.models,
             one_each=frozenset(name for name, entry in contracts.items() if entry.contract.one_per_customer),
         )
 

@@ -21,6 +21,7 @@ from identity.contract_book import ContractBook
 from identity.model import Cause, CauseKind, Instant, RecordCommand, RecordRef, SameAs
 from identity.prepare import PreparedCommand, StoredStatement
 from identity.resolve import Resolver
+from identity.scoring_models import ModelBook
 from identity.store import RecordRow
 from identity.store_sql import tables
 from identity.store_sql.opening import SqlStore
@@ -50,11 +51,18 @@ class Settler:
     """Settles in small transactions, so that live writes get in between."""
 
     def __init__(
-        self, store: SqlStore, resolver: Resolver, contracts: ContractBook, *, clock: Callable[[], Instant]
+        self,
+        store: SqlStore,
+        resolver: Resolver,
+        contracts: ContractBook,
+        models: ModelBook,
+        *,
+        clock: Callable[[], Instant],
     ) -> None:
         self._store = store
         self._resolver = resolver
         self._contracts = contracts
+        self._models = models
         self._clock = clock
         self._batch = 1
 
@@ -112,11 +120,8 @@ class Settler:
         Args:
             came_as_foreseen: True when every record that the load foresaw is stored as it foresaw it.
         """
-        limit = self._resolver.model.holders_max
         while keys := self._read_kind("load-key"):
-            with self._store.inspect() as tx:
-                held = tx.read_holders(keys, limit=limit + 1)
-            too_common = {key for key, pids in held.items() if len(pids) > limit}
+            too_common = set(self._find_too_common(keys))
             with self._store.write() as tx:
                 tx.add_unsettled([("key", key) for key in keys if key not in too_common])
                 tx.delete_rows("unsettled", ("kind", "id"), [("load-key", key) for key in keys])
@@ -181,8 +186,9 @@ class Settler:
         return len(ids)
 
     def _find_too_common(self, keys: list[int]) -> list[int]:
-        limit = self._resolver.model.holders_max
+        """Return the keys that too many hold; a model under which any record is held stays the active one."""
         with self._store.inspect() as tx:
+            limit = self._models.read_within(tx.connection).model.holders_max
             held = tx.read_holders(keys, limit=limit + 1)
         return [key for key in keys if len(held.get(key, ())) > limit]
 

@@ -201,6 +201,9 @@ class WriteTransaction(TableWriter, Protocol):
     def ask_contracts_in_force(self) -> Question[dict[str, tuple[int, bool]]]:
         """Ask for what `read_contracts_in_force` returns."""
 
+    def ask_active_model(self) -> Question[str | None]:
+        """Ask for what `read_active_model` returns."""
+
     def ask_floors(self) -> Question[dict[str, int]]:
         """Ask, by source, below which number a version is older than a truncation of the source."""
 
@@ -287,6 +290,9 @@ class WriteTransaction(TableWriter, Protocol):
 
     def read_contracts_in_force(self) -> dict[str, tuple[int, bool]]:
         """Return the contract version in force of every source, and whether it is retired."""
+
+    def read_active_model(self) -> str | None:
+        """Return the version of the active scoring model; None unless there is exactly one."""
 
     def is_load_running(self) -> bool:
         """True while a bulk load is between its first slice and its last."""

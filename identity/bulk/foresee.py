@@ -101,8 +101,9 @@ def foresee(
         is_compared = np.zeros(new.profile_count, dtype=np.bool_)
         is_compared[rows.ids[rows.ids >= 0]] = True
         sieve = Sieve(model)
-        _load_new(engine, sieve, new, is_compared)
-        _load_stored(engine, sieve, stored, pids, ProfileTabler(model, hash_key=hash_key))
+        tabler = ProfileTabler(model, hash_key=hash_key)
+        _load_new(engine, sieve, new, is_compared, tabler)
+        _load_stored(engine, sieve, stored, pids, tabler)
         sieve.seal()
         for pairs in iter_pairs(rows, holders_max=model.holders_max):
             candidate_count += len(pairs.left)
@@ -133,13 +134,17 @@ def _list_holders(new: NewRecords, stored: StoredHolders, *, holders_max: int) -
 
 
 def _load_new(
-    engine: DuckDbEngine, sieve: Sieve, new: NewRecords, is_compared: npt.NDArray[np.bool_]
+    engine: DuckDbEngine,
+    sieve: Sieve,
+    new: NewRecords,
+    is_compared: npt.NDArray[np.bool_],
+    tabler: ProfileTabler,
 ) -> None:
     for table in new.profiles.iter_tables():
         wanted = pa.array(is_compared[table.numbers.to_numpy()])
         numbers = table.numbers.filter(wanted)
         if len(numbers):
-            columns = table.columns.filter(wanted)
+            columns = tabler.add_steps(table.columns.filter(wanted))
             engine.load_table(numbers, new.source, columns, _no_hashes(len(numbers)))
             sieve.add(numbers, new.source, columns)
 

@@ -45,7 +45,7 @@ from identity.bulk.stored_side import read_stored_holders
 from identity.bulk.tell_apart import Held, find_absent, find_new, find_stored
 from identity.bulk.unusable import count_unusable
 from identity.bulk.write_rows import Placed, RowWriter
-from identity.errors import SourceRetired
+from identity.errors import InvariantBroken, SourceRetired
 from identity.model import (
     Cause,
     CauseKind,
@@ -59,11 +59,12 @@ from identity.model import (
     SameAs,
 )
 from identity.settling import LOADS_HERE
-from matching.block import compile_revealer
 
 if TYPE_CHECKING:
     from identity.contract import SourceContract
+    from identity.matcher import Matcher
     from identity.service import Identity
+    from matching.scoring_model import ScoringModel
 
 __all__ = ["LoadReport", "LoadRequest", "load_records"]
 
@@ -117,6 +118,7 @@ class _Load:
         if entry.is_retired:
             raise SourceRetired(f"Source {request.source} is retired and takes no statements.")
         self._contract: SourceContract = entry.contract
+        self._prepared_by: ScoringModel = identity.models.read_current().model
 
     def run(self) -> LoadReport:
         request = self._request
@@ -153,7 +155,7 @@ class _Load:
             self._contract.name,
             self._contract.version,
             dict(self._contract.document),
-            self._identity.resolver.model.document,
+            self._prepared_by.document,
             self._store.sealer.store_key,
         )
         for chunk in iter_prepared(setup, processes=request.processes):
@@ -199,26 +201,33 @@ class _Load:
             profile_of,
             NumberedProfiles(rows, firsts),
         )
+        matcher = self._choose_model(new)
+        if not matcher.model.blocks_like(self._prepared_by):
+            running.set_state(
+                "settling"
+            )  # the rows' keys are those of a model that others replaced meanwhile
+            return positions
+        holders_max = matcher.model.holders_max
         self._request.on_progress("match", 0, len(positions))
         # One state of the store throughout: what changes after it began is noted by who changes it.
         with self._store.inspect() as tx:
             stored = read_stored_holders(
                 tx,
                 new.held_keys,
-                limit=self._identity.resolver.model.holders_max,
+                limit=holders_max,
                 sealer=self._store.sealer,
             )
             foreseen = foresee(
                 new,
                 stored,
-                partitioner=self._identity.resolver.partitioner,
+                partitioner=matcher.partitioner,
                 hash_key=self._store.sealer.blocking_hash_key,
                 one_each=[self._contract.name] if self._contract.one_per_customer else [],
                 memory_limit_mb=self._request.memory_limit_mb,
                 temp_dir=folder,
             )
         self._report.candidates = foreseen.candidate_count
-        running.note_crossing(new, stored)
+        running.note_crossing(new, stored, holders_max=holders_max)
         row_writer = RowWriter(
             new,
             contract_version=self._contract.version,
@@ -229,8 +238,7 @@ class _Load:
         )
         mover = Mover(
             new,
-            self._identity.resolver,
-            sealer=self._store.sealer,
+            matcher,
             contract=self._contract,
             read=lambda places: rows.read_statements(positions[list(places)].tolist()),
             author=self._request.author,
@@ -243,7 +251,7 @@ class _Load:
             new,
             row_writer,
             mover,
-            partitioner=self._identity.resolver.partitioner,
+            matcher=matcher,
             one_each=self._list_one_each,
             read=lambda places: rows.take(positions[places]),
             contract_version=self._contract.version,
@@ -270,12 +278,28 @@ class _Load:
             new,
             stored,
             left=places_left,
-            holders_max=self._identity.resolver.model.holders_max,
-            reveal=compile_revealer(
-                self._identity.resolver.model, hash_key=self._store.sealer.blocking_hash_key
-            ),
+            holders_max=holders_max,
+            reveal=matcher.reveal,
         )
         return positions[places_left]
+
+    def _choose_model(self, new: NewRecords) -> Matcher:
+        """Return the model to foresee by: the active one, which a load into an empty store may have replaced."""
+        models, propose = self._identity.models, self._request.propose_model
+        matcher = models.read_current()
+        if propose is None or models.is_in_use():
+            return matcher
+        proposed = propose(matcher.model, new)
+        if not proposed.blocks_like(matcher.model):
+            raise InvariantBroken(
+                f"The scoring model {proposed.version} that was proposed for a load blocks otherwise than "
+                f"{matcher.version}, by which its rows were prepared; nothing is stored. Keep blocking, stop values "
+                "and holders_max as they are."
+            )
+        if proposed.version != matcher.version:
+            models.replace_untrained(proposed, expected_version=matcher.version, now=self._clock())
+            matcher = models.read_current()
+        return matcher
 
     def _list_one_each(self) -> set[str]:
         """Return the sources that hold one record of a customer, by the contracts in force."""

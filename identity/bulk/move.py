@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import orjson
 
 from identity.attempt import Attempt
-from identity.census import KeyRules
 from identity.change import Change, PartedGroup, Seeds
 from identity.decide import Standing
 from identity.effects import Effects
@@ -22,7 +21,6 @@ from identity.errors import InvariantBroken
 from identity.model import Cause, Cid, Instant, Outcome, RecordAnswer, RecordCommand, RecordRef
 from identity.prepare import PreparedCommand
 from identity.region import Node, PartedComponent
-from matching.block import compile_revealer
 
 if TYPE_CHECKING:
     from identity.bulk.joining import PartedJoin
@@ -30,8 +28,7 @@ if TYPE_CHECKING:
     from identity.bulk.prepared_rows import StoredStatement
     from identity.bulk.write_rows import RowWriter
     from identity.contract import SourceContract
-    from identity.resolve import Resolver
-    from identity.store_sql.sealing import Sealer
+    from identity.matcher import Matcher
     from identity.store_sql.transaction import SqlTransaction
 
 __all__ = ["Mover"]
@@ -43,9 +40,8 @@ class Mover:
     def __init__(
         self,
         new: NewRecords,
-        resolver: Resolver,
+        matcher: Matcher,
         *,
-        sealer: Sealer,
         contract: SourceContract,
         read: Callable[[Sequence[int]], list[StoredStatement]],
         author: str,
@@ -54,9 +50,7 @@ class Mover:
         new_cid: Callable[[Instant], Cid],
     ) -> None:
         self._new = new
-        self._resolver = resolver
-        hash_key = sealer.blocking_hash_key
-        self._key_rules = KeyRules(compile_revealer(resolver.model, hash_key=hash_key))
+        self._matcher = matcher
         self._contract = contract
         self._read = read
         self._author = author
@@ -70,9 +64,7 @@ class Mover:
             return {}
         attempt = Attempt(
             tx,
-            preparer=self._resolver.preparer,
-            partitioner=self._resolver.partitioner,
-            key_rules=self._key_rules,
+            matcher=self._matcher,
             contracts={},
             is_exclusive=True,  # by the gate lock
             extra_components=set(),
@@ -128,7 +120,7 @@ class Mover:
         return PreparedCommand(
             command=command,
             contract=self._contract,
-            ref_hash=self._resolver.preparer.hasher.ref_hash(ref),
+            ref_hash=self._matcher.preparer.hasher.ref_hash(ref),
             statement=stored.statement,
             digest=stored.digest,
             profile=self._new.open_profile(int(self._new.profile_of[place])),
@@ -136,6 +128,7 @@ class Mover:
             profile_digest=stored.profile_digest,
             hashes=tuple(stored.hashes),
             warnings=(),
+            model_version=self._matcher.version,
         )
 
     @staticmethod

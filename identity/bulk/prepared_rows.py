@@ -61,10 +61,10 @@ class RowFacts(NamedTuple):
 
 
 class ProfileTable(NamedTuple):
-    """Profiles as the bulk engine takes them."""
+    """Profiles as the bulk engine takes them, but for the steps of their terms, which a scoring model gives."""
 
     numbers: pa.Array  # int64
-    columns: pa.Table  # as `matching.tabulate` lays them out
+    columns: pa.Table  # as `matching.tabulate` lays them out, without term steps
     hashes: pa.Array  # the blocking keys of each
 
 

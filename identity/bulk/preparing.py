@@ -24,7 +24,7 @@ from matching.block import compile_blocker
 from matching.errors import SameasError
 from matching.model import Profile
 from matching.scoring_model import load_scoring_model
-from matching.tabulate import ProfileTabler
+from matching.tabulate import lay_out_profiles
 
 __all__ = [
     "PREPARED_COLUMNS",
@@ -70,7 +70,7 @@ class PackedChunk(NamedTuple):
 
     rows: bytes  # of `PREPARED_COLUMNS`
     row_count: int
-    profiles: bytes  # of the plain rows, as `ProfileTabler` lays them out
+    profiles: bytes  # of the plain rows, as `lay_out_profiles` lays them out
     errors: list[RowError]
     refused_keys: list[str]  # of refused rows that have one
     nameless_count: int  # refused rows of which not even the key can be read
@@ -153,16 +153,17 @@ def _work(setup: PreparingSetup, part: int, parts: int, chunks: Any) -> None:
 def _prepare_part(setup: PreparingSetup, *, part: int, parts: int) -> Iterator[PackedChunk]:
     sealer = Sealer(setup.store_key)
     model = load_scoring_model(setup.model_document)
-    preparer = Preparer(blocker=compile_blocker(model, hash_key=sealer.blocking_hash_key), hasher=sealer)
-    tabler = ProfileTabler(model, hash_key=sealer.blocking_hash_key)
+    preparer = Preparer(
+        blocker=compile_blocker(model, hash_key=sealer.blocking_hash_key),
+        hasher=sealer,
+        model_version=model.version,
+    )
     contract = read_contract(setup.contract_name, setup.contract_document, version=setup.contract_version)
     for chunk in setup.source.iter_chunks(contract, part=part, parts=parts):
-        yield _prepare_chunk(chunk, contract, preparer, tabler)
+        yield _prepare_chunk(chunk, contract, preparer)
 
 
-def _prepare_chunk(
-    chunk: Sequence[StatedRow], contract: SourceContract, preparer: Preparer, tabler: ProfileTabler
-) -> PackedChunk:
+def _prepare_chunk(chunk: Sequence[StatedRow], contract: SourceContract, preparer: Preparer) -> PackedChunk:
     errors: list[RowError] = []
     refused_keys: list[str] = []
     profiles: list[Profile] = []
@@ -196,9 +197,10 @@ def _prepare_chunk(
         [pa.array(column, field.type) for column, field in zip(columns, PREPARED_COLUMNS, strict=True)],
         schema=PREPARED_COLUMNS,
     )
-    (profile_batch,) = tabler.tabulate(profiles).combine_chunks().to_batches() or [None]
+    laid_out = lay_out_profiles(profiles)
+    (profile_batch,) = laid_out.combine_chunks().to_batches() or [None]
     if profile_batch is None:
-        profile_batch = pa.RecordBatch.from_pylist([], schema=tabler.tabulate(()).schema)
+        profile_batch = pa.RecordBatch.from_pylist([], schema=laid_out.schema)
     return PackedChunk(
         _pack(table),
         len(prepared),

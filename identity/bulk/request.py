@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from identity.bulk.new_records import NewRecords
 from identity.bulk.preparing import RowError, StatementSource
+from matching.scoring_model import ScoringModel
 
 __all__ = ["BULK_RECORDS_MIN", "LoadReport", "LoadRequest"]
 
@@ -31,6 +33,9 @@ class LoadRequest:
     processes: int = 2
     memory_limit_mb: int = 1_200
     bulk_records_min: int = BULK_RECORDS_MIN
+    propose_model: Callable[[ScoringModel, NewRecords], ScoringModel] | None = None
+    """Asked, where the store holds no record yet, which scoring model the new ones are resolved by: the present one,
+    or another with the same blocking. Not asked by a load too small for the bulk path."""
     on_error: Callable[[RowError], None] = lambda _error: None
     on_progress: Callable[[str, int, int | None], None] = lambda _step, _done, _total: None
 

@@ -54,9 +54,9 @@ class RunningLoad:
                 break
             time.sleep(_WAIT_S)
 
-    def note_crossing(self, new: NewRecords, stored: StoredHolders) -> None:
+    def note_crossing(self, new: NewRecords, stored: StoredHolders, *, holders_max: int) -> None:
         """Note what is unsettled if the load breaks off, and what the load itself unsettles."""
-        patiently(lambda: self._note_crossing(new, stored))
+        patiently(lambda: self._note_crossing(new, stored, holders_max))
 
     def forget_foreign_keys(self, new: NewRecords) -> None:
         """Forget keys that live writes noted and no new record holds: those writes have done all there was to do."""
@@ -86,9 +86,8 @@ class RunningLoad:
             )
         return True
 
-    def _note_crossing(self, new: NewRecords, stored: StoredHolders) -> None:
-        limit = self._identity.resolver.model.holders_max
-        is_crossing = new.held_counts + stored.count(new.held_keys) > limit
+    def _note_crossing(self, new: NewRecords, stored: StoredHolders, holders_max: int) -> None:
+        is_crossing = new.held_counts + stored.count(new.held_keys) > holders_max
         crossing = new.held_keys[is_crossing]
         pids = np.unique(stored.holders[1][is_among(stored.holders[0], crossing)])
         for start in range(0, len(crossing), _NOTES_BATCH):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from identity.bulk.move import Mover
     from identity.bulk.new_records import NewRecords
     from identity.bulk.prepared_rows import Positions
-    from identity.region import Partitioner
+    from identity.matcher import Matcher
     from identity.store_sql.opening import SqlStore
     from identity.store_sql.transaction import SqlTransaction
 
@@ -82,7 +82,7 @@ class SliceWriter:
         writer: RowWriter,
         mover: Mover,
         *,
-        partitioner: Partitioner,
+        matcher: Matcher,
         one_each: Callable[[], set[str]],
         read: RowReader,
         contract_version: int,
@@ -93,7 +93,7 @@ class SliceWriter:
         self._new = new
         self._writer = writer
         self._mover = mover
-        self._partitioner = partitioner
+        self._matcher = matcher
         self._one_each = one_each
         self._read = read
         self._contract_version = contract_version
@@ -149,7 +149,7 @@ class SliceWriter:
                     tx,
                     groups,
                     self._new,
-                    partitioner=self._partitioner,
+                    partitioner=self._matcher.partitioner,
                     one_each=self._one_each(),
                     sealer=self._store.sealer,
                 )
@@ -214,9 +214,12 @@ class SliceWriter:
         self, tx: SqlTransaction, ready: _Slice, sealed: SealedRows
     ) -> tuple[list[Placed], list[PartedJoin]]:
         """Return the components that can be stored as they were foreseen."""
-        contracts = tx.read_contracts_in_force()
-        if contracts.get(self._new.source) != (self._contract_version, False):
-            return [], []  # the rows were read by another contract; they are read again, one by one
+        contracts, model_version = tx.at_once(tx.ask_contracts_in_force(), tx.ask_active_model())
+        if (
+            contracts.get(self._new.source) != (self._contract_version, False)
+            or model_version != self._matcher.version
+        ):
+            return [], []  # read by another contract, or foreseen under another model: anew, one by one
         taken = self._find_taken(tx, sealed)
         joins = ready.joins if contracts == ready.contracts else []
         if joins:

@@ -35,11 +35,12 @@ from identity.store_sql import tables
 from identity.store_sql.sealing import Sealer
 from matching.model import Profile, decode_profile
 
-__all__ = ["RECORD_COLUMNS", "ProfileCache", "SqlTransaction", "open_version"]
+__all__ = ["RECORD_COLUMNS", "SELECT_ACTIVE_MODEL", "ProfileCache", "SqlTransaction", "open_version"]
 
 _T = TypeVar("_T")
 
 RECORD_COLUMNS: Final = ", ".join(RecordRow._fields)
+SELECT_ACTIVE_MODEL: Final = "SELECT version FROM scoring_model WHERE is_active"
 _VERSION_COLUMNS: Final = (
     "v.vid, v.rid, v.version, v.effective_at, v.known_at, v.superseded_at, v.digest, v.contract_version, v.author, "
     "v.sealed_statement, v.sealed_profile, r.data_key"
@@ -190,6 +191,12 @@ class SqlTransaction(ABC):
 
     def ask_contracts_in_force(self) -> Question[dict[str, tuple[int, bool]]]:
         return self._ask("SELECT name, contract_version, retired_at FROM source", (), _contracts)
+
+    def read_active_model(self) -> str | None:
+        return _only(self.ask_active_model())
+
+    def ask_active_model(self) -> Question[str | None]:
+        return self._ask(SELECT_ACTIVE_MODEL, (), _only_version)
 
     def ask_floors(self) -> Question[dict[str, int]]:
         return self._ask("SELECT name, floor_version FROM source WHERE floor_version IS NOT NULL", (), dict)
@@ -373,6 +380,10 @@ def _named_rows(rows: list[Any]) -> list[NamedRow]:
 
 def _contracts(rows: list[Any]) -> dict[str, tuple[int, bool]]:
     return {name: (version, retired_at is not None) for name, version, retired_at in rows}
+
+
+def _only_version(rows: list[Any]) -> str | None:
+    return rows[0][0] if len(rows) == 1 else None
 
 
 def open_version(row: Sequence[Any], sealer: Sealer) -> VersionRow:

@@ -177,6 +177,14 @@ class ScoringModel:
         """The lowest weight at which a candidate pair is a link."""
         return self.link_thresholds_millibits[0]
 
+    def blocks_like(self, other: ScoringModel) -> bool:
+        """Tell whether both give any profile the same blocking keys, usable up to the same number of holders."""
+        return (self.blocking_rules, self.stop_values, self.holders_max) == (
+            other.blocking_rules,
+            other.stop_values,
+            other.holders_max,
+        )
+
     def find_prior(self, left_source: str, right_source: str) -> Millibits:
         """Return the prior of a pair between these sources, in any order."""
         low, high = sorted((left_source, right_source))

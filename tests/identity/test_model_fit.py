@@ -22,7 +22,10 @@ def fit_of(identity: Identity, **changes: object) -> ModelFit:
     if changes:
         with identity.store.write() as tx:
             tx.update_rows(
-                "scoring_model", ("version",), ("version",), [(small_model().version, model.version)]
+                "scoring_model",
+                ("version",),
+                ("version", "document"),
+                [(small_model().version, model.version, model.document)],
             )
     limit = 2 * model.population + 1
     return read_model_fit(identity.store, model, count=lambda: count_customers(identity.store, limit=limit))

@@ -15,7 +15,9 @@ from matching.standardise import clean_attributes
 
 SEALER = Sealer(b"k" * 32)
 PREPARER = Preparer(
-    blocker=compile_blocker(default_scoring_model(), hash_key=SEALER.blocking_hash_key), hasher=SEALER
+    blocker=compile_blocker(default_scoring_model(), hash_key=SEALER.blocking_hash_key),
+    hasher=SEALER,
+    model_version=default_scoring_model().version,
 )
 ANN: dict[str, object] = {"full_name": "Ann Smith", "email": "ann@web.de", "phone": "030 901820"}
 
@@ -137,7 +139,9 @@ def test_a_stored_statement_read_again_keeps_its_digest_and_takes_the_profile_of
 def test_hashes_cannot_be_told_without_the_stores_key() -> None:
     other = Sealer(b"o" * 32)
     stranger = Preparer(
-        blocker=compile_blocker(default_scoring_model(), hash_key=other.blocking_hash_key), hasher=other
+        blocker=compile_blocker(default_scoring_model(), hash_key=other.blocking_hash_key),
+        hasher=other,
+        model_version=default_scoring_model().version,
     )
 
     ours, theirs = PREPARER.prepare(command(ANN), contract()), stranger.prepare(command(ANN), contract())

@@ -121,3 +121,23 @@ def test_a_missing_field_is_named() -> None:
 def test_what_is_not_json_is_refused() -> None:
     with pytest.raises(ScoringModelInvalid, match="not JSON"):
         load_scoring_model(b"{")
+
+
+@pytest.mark.parametrize(
+    ("change", "is_like"),
+    [
+        (_set("population", 7), True),
+        (_set("term_tables.0.values", {"x": 0.5}), True),
+        (_set("holders_max", 7), False),
+        (_set("stop_values", {}), False),
+        (_set("blocking.0.values_max", 1), False),
+    ],
+)
+def test_models_block_alike_when_blocking_stop_values_and_limit_are_the_same(
+    change: Callable[[dict[str, Any]], None], *, is_like: bool
+) -> None:
+    stated = _document()
+    before = load_scoring_model(orjson.dumps(stated))
+    change(stated)
+
+    assert before.blocks_like(load_scoring_model(orjson.dumps(stated))) is is_like

@@ -23,6 +23,8 @@ __all__ = [
     "keys_of",
     "oracle_record",
     "small_model",
+    "small_model_but",
+    "strict_model",
     "weigh",
 ]
 
@@ -87,6 +89,16 @@ def small_model() -> ScoringModel:
         "exclusive": ["loyalty"],
     }
     return load_scoring_model(json.dumps(document).encode())
+
+
+def small_model_but(**changes: object) -> ScoringModel:
+    """Return the model with some members of its document changed."""
+    return load_scoring_model(json.dumps(json.loads(small_model().document) | changes).encode())
+
+
+def strict_model() -> ScoringModel:
+    """Return the model under which a shared e-mail alone does not link any more."""
+    return small_model_but(prior_millibits=4 * _PRIOR)
 
 
 def attributes_of(statement: Statement) -> dict[str, object]:
