@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, Select, and_, or_, select
+from sqlalchemy import Connection, Select, and_, or_, select, tuple_
 
 from identity.assign import follow_successors
 from identity.cursor import FEED_START, format_cursor, parse_cursor
@@ -40,6 +40,7 @@ __all__ = ["AlternateRef", "CidView", "LookUp", "LookUpAnswer", "ResolvedCid", "
 
 _WAIT_S: Final = 2.0
 _PAUSE_S: Final = 0.005
+_PLACES_MAX: Final = 500
 _NOT_RETIRED: Final = frozenset((None, CidStatus.LIVE.value))
 
 
@@ -242,6 +243,17 @@ class LookUp:
         if sources is not None:
             events = [one for one in events if one.source in sources]
         return events, cursor
+
+    def events_at(self, places: Sequence[tuple[Instant, int]]) -> list[CrosswalkEvent]:
+        """Return the events with these numbers, in the order of the feed."""
+        event = tables.event
+        found: list[CrosswalkEvent] = []
+        with self._store.read() as connection:
+            for start in range(0, len(places), _PLACES_MAX):
+                part = [tuple(one) for one in places[start : start + _PLACES_MAX]]
+                query = _select_events().where(tuple_(event.c.known_at, event.c.seq).in_(part))
+                found += [_as_event(row) for row in connection.execute(query)]
+        return sorted(found, key=lambda one: (one.known_at, one.seq))
 
     def feed_end(self, *, now: Instant) -> str:
         """Return the cursor behind the last event that is final: what commits later comes after it."""

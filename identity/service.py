@@ -311,6 +311,10 @@ class Identity:
         """Return events after a cursor and the next cursor."""
         return self._look_up.changes(after, limit=limit, now=self._clock(), sources=sources)
 
+    def events_at(self, places: Sequence[tuple[Instant, int]]) -> list[CrosswalkEvent]:
+        """Return the events at these places of the feed, in its order."""
+        return self._look_up.events_at(places)
+
     def feed_end(self) -> str:
         """Return the cursor behind the last event that is final; a snapshot read after it and the feed leave no gap."""
         return self._look_up.feed_end(now=self._clock())

@@ -42,6 +42,8 @@ from service.problems import add_problem_handlers
 from service.resolvers.pool import ResolverPool
 from service.settings import Settings
 from service.telemetry import Metrics, log_event
+from service.webhook_running import make_poster
+from streams.webhook_routes import add_webhook_routes
 
 __all__ = ["create_app", "service_version"]
 
@@ -116,6 +118,7 @@ def create_app(settings: Settings, store: SqlStore) -> FastAPI:
         redirect_slashes=False,
     )
     add_identity_routes(app.router, doors)
+    add_webhook_routes(app.router, doors, post=make_poster(settings), now=SystemClock().now)
     add_operation_routes(app.router, app, doors=doors, companions=companions, metrics=metrics)
     guard_routes(
         app, body_bytes_max=settings.body_bytes_max, list_body_bytes_max=settings.list_body_bytes_max

@@ -93,10 +93,18 @@ class Settings(BaseModel):
     """Copies of new topics; the brokers' default if unset."""
     serve_with: tuple[str, ...] = ()
     """What runs beside the HTTP service, as `sameas serve --with`: names, with commas between."""
+    webhook_hosts_allowed: tuple[str, ...] = ()
+    """Hosts in private networks that webhooks may go to all the same; names as in their URLs, commas between."""
+    webhook_authorities: Path | None = None
+    """Certificates (PEM) of authorities that receivers may have theirs from, besides the system's."""
+    webhook_days_max: Annotated[int, Field(ge=1, le=365)] = 5
+    """Days that a receiver may take nothing before its webhook is disabled."""
+    write_back_url: SecretStr | None = None
+    """SQLAlchemy URL of the source's database that `sameas write-back` writes to."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity that is logged."""
 
-    @field_validator("serve_with", mode="before")
+    @field_validator("serve_with", "webhook_hosts_allowed", mode="before")
     @classmethod
     def _names_stand_between_commas(cls, value: object) -> object:
         if not isinstance(value, str):

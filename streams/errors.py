@@ -23,6 +23,11 @@ Elsewhere: the HTTP status of each category (`service.problems`); all codes in `
         + PartitionUnknown             no worker has ever taken from it
         + RejectUnknown, RejectClosed, RejectBehind, RejectUnmendable
         + KafkaFenced                  another producer of our name writes to Kafka now
+        + WebhookInvalid               no webhook can be made of what was stated
+        + WebhookRefused               a webhook's host is where none may go
+        + WebhookUnknown               no webhook has this id
+        + WriteBackRefused             CIDs cannot be written to the table that was named
+        + WriteBackUnreachable         the source's database does not answer
 """
 
 from __future__ import annotations
@@ -61,7 +66,12 @@ __all__ = [
     "RowTooLarge",
     "StreamsError",
     "TooManyRefused",
+    "WebhookInvalid",
+    "WebhookRefused",
+    "WebhookUnknown",
     "WorkerStopped",
+    "WriteBackRefused",
+    "WriteBackUnreachable",
 ]
 
 
@@ -275,3 +285,39 @@ class KafkaFenced(StreamsError):
 
     code = "kafka_fenced"
     category = Category.CONFLICT
+
+
+class WebhookInvalid(StreamsError):
+    """No webhook can be made of what was stated: its URL, its sources, its secret."""
+
+    category = Category.INCORRECT
+    code = "webhook_invalid"
+
+
+class WebhookRefused(StreamsError):
+    """A webhook's host is in a network where no webhook may go."""
+
+    category = Category.INCORRECT
+    code = "webhook_refused"
+
+
+class WebhookUnknown(StreamsError):
+    """No webhook has this id."""
+
+    category = Category.NOT_FOUND
+    code = "unknown_webhook"
+
+
+class WriteBackRefused(StreamsError):
+    """CIDs cannot be written to the table that was named: its columns, or what the database lets us do."""
+
+    category = Category.INCORRECT
+    code = "write_back_refused"
+
+
+class WriteBackUnreachable(StreamsError):
+    """The database that CIDs are written back to does not answer."""
+
+    category = Category.UNAVAILABLE
+    code = "write_back_unreachable"
+    retryable = True

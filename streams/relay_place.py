@@ -1,8 +1,8 @@
-"""Keep how far the relay has come, and which relay that is: one row of the store.
+"""Keep how far a relay has come, and which one that is: a row of the store for each thing that is told.
 
 Invariant: the place moves only from where its mover believes it to be, and only while the mover holds the row; so
-of two relays at most one moves it. What keeps both from *sending* is Kafka, which fences the older producer.
-Elsewhere: the relay (`streams.relay`), the order of events (`streams.outbox`).
+of two relays at most one moves it. What keeps both from *sending* to Kafka is Kafka, which fences the older producer.
+Elsewhere: the relay (`streams.relay`), webhooks (`streams.webhook_courier`), the order of events (`streams.outbox`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 
@@ -23,7 +23,7 @@ from streams.outbox import BEGINNING, OutboxPlace
 __all__ = ["RelayPlace"]
 
 _ROW: Final = tables.relay_cursor
-_NAME: Final = "kafka"
+_KAFKA: Final = "kafka"
 
 
 class RelayPlace:
@@ -31,22 +31,25 @@ class RelayPlace:
 
     Args:
         holder: names this relay, no other process and no earlier run.
+        name: of the row: whom is told.
         silent_us_max: a holder that has not shown itself for so long has ended.
     """
 
-    def __init__(self, store: SqlStore, *, holder: str, silent_us_max: Instant) -> None:
+    def __init__(self, store: SqlStore, *, holder: str, silent_us_max: Instant, name: str = _KAFKA) -> None:
         self._store = store
+        self._name = name
         self._holder = holder
         self._silent_us_max = silent_us_max
         self._seen: tuple[object, ...] | None = None
         self._seen_at: Instant = 0
+        self._looked: Row[Any] | None = None
 
     def take(self, now: Instant) -> None:
         """Take the row over, whoever holds it."""
         with self._store.write() as tx:
             values = {"holder": self._holder, "beat_at": now}
             insert = postgresql.insert if self._store.is_postgres else sqlite_dialect.insert
-            begun = insert(_ROW).values(name=_NAME, **BEGINNING._asdict(), **values)
+            begun = insert(_ROW).values(name=self._name, **BEGINNING._asdict(), **values)
             tx.connection.execute(begun.on_conflict_do_update(index_elements=["name"], set_=values))
 
     def find(self) -> OutboxPlace | None:
@@ -61,12 +64,26 @@ class RelayPlace:
         How long that is, only this machine's clock says; the holder's may be wrong.
         """
         with self._store.read() as connection:
-            row = connection.execute(select(_ROW).where(_ROW.c.name == _NAME)).first()
+            row = connection.execute(select(_ROW).where(_ROW.c.name == self._name)).first()
+        self._looked = row
         if row is None or row.holder in (None, self._holder):
             return True
         if (seen := tuple(row)) != self._seen:
             self._seen, self._seen_at = seen, now
         return now - self._seen_at > self._silent_us_max
+
+    def claim(self, now: Instant) -> bool:
+        """Take the row over if it is as `is_free` last saw it; False when another relay was first, or has shown itself."""
+        seen = self._looked
+        if seen is None:
+            return False
+        is_as_seen = and_(
+            _ROW.c.name == self._name,
+            _ROW.c.holder.is_not_distinct_from(seen.holder),
+            _ROW.c.beat_at == seen.beat_at,
+        )
+        with self._store.write() as tx:
+            return _changes_one(tx.connection, is_as_seen, holder=self._holder, beat_at=now)
 
     def keep(self, now: Instant) -> bool:
         """Show that this relay runs; False when another one has taken over."""
@@ -99,7 +116,7 @@ class RelayPlace:
             _changes_one(tx.connection, self._is_mine(), holder=None)
 
     def _is_mine(self) -> ColumnElement[bool]:
-        return and_(_ROW.c.name == _NAME, _ROW.c.holder == self._holder)
+        return and_(_ROW.c.name == self._name, _ROW.c.holder == self._holder)
 
 
 def _changes_one(connection: Connection, where: ColumnElement[bool], **values: Any) -> bool:

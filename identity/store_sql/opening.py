@@ -42,7 +42,7 @@ __all__ = [
     "store_url",
 ]
 
-REVISION: Final = "0008"
+REVISION: Final = "0009"
 """The migration this program's tables stand at."""
 SQLITE_VERSION_MIN: Final = (3, 51, 3)
 _BUSY_TIMEOUT_MS: Final = 10_000

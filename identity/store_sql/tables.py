@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from identity.store_sql.column_types import ID, UTF8, metadata
 from identity.store_sql.delivery_tables import delivery, delivery_tally, look_up_day
-from identity.store_sql.follower_tables import subscriber
+from identity.store_sql.follower_tables import subscriber, webhook, webhook_waiting
 
 __all__ = [
     "alternate_key",
@@ -60,6 +60,8 @@ __all__ = [
     "stream_offset",
     "subscriber",
     "unsettled",
+    "webhook",
+    "webhook_waiting",
 ]
 
 store_fact: Final = Table(

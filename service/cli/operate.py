@@ -19,7 +19,7 @@ def serve(
     beside: Annotated[
         str | None,
         typer.Option(
-            "--with", metavar="NAMES", help="What runs beside it: worker,relay (SAMEAS_SERVE_WITH)."
+            "--with", metavar="NAMES", help="What runs beside it: worker,relay,webhooks (SAMEAS_SERVE_WITH)."
         ),
     ] = None,
 ) -> None:

@@ -20,6 +20,7 @@ from service.cli.session import run
 from service.cli.sources import source_app
 from service.cli.streams import connect_app, topics_app
 from service.cli.watch import watch
+from service.cli.webhooks import webhook_app, webhooks
 from service.cli.worker import worker_app
 
 __all__ = ["app", "main"]
@@ -47,6 +48,8 @@ app.add_typer(worker_app, name="worker")
 app.add_typer(rejects_app, name="rejects")
 app.command()(relay)
 app.command()(asyncapi)
+app.add_typer(webhook_app, name="webhook")
+app.command()(webhooks)
 app.add_typer(judge_app, name="judge")
 app.add_typer(key_app, name="key")
 app.command()(migrate)

@@ -1,7 +1,8 @@
 """What can run beside the HTTP service.
 
 A further kind is one line of `COMPANIONS`: all else reads this list.
-Elsewhere: the programs (`service.worker`, `service.relaying`), settings that name kinds (`service.settings`).
+Elsewhere: the programs (`service.worker`, `service.relaying`, `service.webhook_running`), settings that name kinds
+(`service.settings`).
 """
 
 from __future__ import annotations
@@ -39,7 +40,17 @@ def _build_relay(settings: Settings) -> Program:
     return RelayProgram(settings)
 
 
+def _build_webhooks(settings: Settings) -> Program:
+    from service.webhook_running import WebhookProgram
+
+    return WebhookProgram(settings)
+
+
 COMPANIONS: Final[Mapping[str, Kind]] = MappingProxyType(
-    {"worker": Kind(_need_kafka, _build_worker), "relay": Kind(_need_kafka, _build_relay)}
+    {
+        "worker": Kind(_need_kafka, _build_worker),
+        "relay": Kind(_need_kafka, _build_relay),
+        "webhooks": Kind(lambda settings: None, _build_webhooks),
+    }
 )
 """Every kind, by its name in `sameas serve --with`."""

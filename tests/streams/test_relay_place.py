@@ -112,3 +112,28 @@ def test_a_holder_that_leaves_is_followed_at_once(store: SqlStore) -> None:
     other.take(2)
     holder.leave()
     assert not holder.is_free(3)
+
+
+def test_a_row_is_claimed_only_as_it_was_seen(store: SqlStore) -> None:
+    first, second = place_of(store, "first"), place_of(store, "second")
+    first.take(0)
+    first.leave()
+    assert first.is_free(1)
+    assert second.is_free(1)
+
+    assert first.claim(2)
+    assert not second.claim(3)
+    assert first.find() == BEGINNING
+    assert second.find() is None
+
+    assert not second.is_free(4)
+    assert second.is_free(4 + SILENT + 1)
+    assert first.keep(5 + SILENT)
+    assert not second.claim(6 + SILENT), "the holder has shown itself in between"
+
+
+def test_a_row_that_is_not_there_is_not_claimed(store: SqlStore) -> None:
+    place = place_of(store, "first")
+
+    assert place.is_free(0)
+    assert not place.claim(0)

@@ -1,0 +1,107 @@
+"""Couriers come and go with their webhooks; of two processes one sends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.webhook_book import WebhookBook
+from streams.webhook_couriers import WebhookCouriers
+from tests.identity.stores import Place, stated, tell
+from tests.promises.world import Clock
+from tests.streams.receiver import Receiver, receiver_at
+from tests.streams.webhooks import Notes
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[Receiver]:
+    with receiver_at(tmp_path) as running:
+        yield running
+
+
+class Arriving:
+    """Lets a test wait for what a receiver takes."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        loop = asyncio.get_running_loop()
+        self._arrived = asyncio.Event()
+        receiver.noticed = lambda: loop.call_soon_threadsafe(self._arrived.set)
+
+    async def wait_for(self, is_so: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not is_so():
+                await self._arrived.wait()
+                self._arrived.clear()
+
+
+def couriers_of(
+    place: Place, receiver: Receiver, holder: str, *, first_cid: int, clock: Clock
+) -> WebhookCouriers:
+    return WebhookCouriers(
+        place.open_identity(first_cid=first_cid, clock=clock),
+        holder=holder,
+        post=receiver.poster(),
+        notes=Notes(),
+        now=clock,
+        chance=lambda: 0.0,
+        days_max=5,
+    )
+
+
+def test_a_webhook_is_sent_to_from_when_it_is_added_until_it_is_removed(
+    place: Place, receiver: Receiver
+) -> None:
+    clock = Clock()
+    identity = place.open_identity(clock=clock)
+    book = WebhookBook(identity, now=clock)
+
+    async def scene() -> None:
+        arriving = Arriving(receiver)
+        couriers = couriers_of(place, receiver, "one", first_cid=10**9, clock=clock)
+        running = asyncio.create_task(couriers.run())
+        hook, _ = await asyncio.to_thread(
+            lambda: book.add(receiver.url, sources=None, begin_at="start", author="t")
+        )
+        await asyncio.to_thread(tell, identity, stated("1", email=("ann",)))
+        await arriving.wait_for(lambda: len(receiver.taken) == 1)
+        await asyncio.to_thread(book.remove, hook.id)
+        couriers.stop()
+        await running
+
+    asyncio.run(scene())
+
+    assert receiver.changes() == [("1", 1)]
+
+
+def test_of_two_processes_one_sends_and_the_other_goes_on_when_it_leaves(
+    place: Place, receiver: Receiver
+) -> None:
+    clock = Clock()
+    identity = place.open_identity(clock=clock)
+    WebhookBook(identity, now=clock).add(receiver.url, sources=None, begin_at="start", author="t")
+
+    async def scene() -> None:
+        arriving = Arriving(receiver)
+        both = [
+            couriers_of(place, receiver, name, first_cid=(at + 1) * 10**9, clock=clock)
+            for at, name in enumerate(("one", "two"))
+        ]
+        running = [asyncio.create_task(one.run()) for one in both]
+        for number in range(10):
+            await asyncio.to_thread(tell, identity, stated(f"a{number}", email=(f"a{number}",)))
+        await arriving.wait_for(lambda: len(receiver.taken) >= 10)
+        both[0].stop()
+        await running[0]
+        await asyncio.to_thread(tell, identity, stated("last", email=("last",)))
+        await arriving.wait_for(lambda: any(key == "last" for key, _ in receiver.changes()))
+        both[1].stop()
+        await running[1]
+
+    asyncio.run(scene())
+
+    assert sorted(receiver.changes()) == sorted([*((f"a{n}", 1) for n in range(10)), ("last", 1)])
