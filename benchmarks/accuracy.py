@@ -1,11 +1,12 @@
 """Measure how well the default scoring model finds customers in public data with known truth.
 
-    python -m benchmarks.accuracy DATA_DIR [SET …]
+    python -m benchmarks.accuracy DATA_DIR [--fitted] [SET …]
 
 DATA_DIR holds Parquet files with `source`, `source_key`, `entity_id` and attributes. Every column that
-has a place among the identity attributes is mapped to it (the mapping is printed); nothing is trained or
-tuned. Records are standardised, blocked, scored and partitioned in memory by the same pure functions that
-the service uses.
+has a place among the identity attributes is mapped to it (the mapping is printed). No label is looked at
+and nothing is tuned; `--fitted` first fits the model to the records, as the first load of a store does.
+Records are standardised, blocked, scored and partitioned in memory by the same pure functions that the
+service uses.
 Elsewhere: speed (`benchmarks`), the same measurement through a store (`sameas evaluate`).
 """
 
@@ -23,6 +24,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow.parquet as pq
 
+from benchmarks.fit_in_memory import fit_in_memory
 from matching.block import compile_blocker
 from matching.cluster import Constraints, Member, cluster_component
 from matching.evaluate import Evaluation, evaluate_partition
@@ -122,10 +124,13 @@ def read_set(path: Path) -> DataSet:
     return DataSet(path.stem, region, mapping, rows, truth)
 
 
-def measure_set(found: DataSet, model: ScoringModel) -> Measured:
-    """Partition the records of a set under a model and compare the result with the truth."""
+def measure_set(found: DataSet, model: ScoringModel, *, is_fitted: bool = False) -> Measured:
+    """Partition the records of a set under a model and compare the result with the truth.
+
+    Args:
+        is_fitted: the model is first fitted to all records of the set.
+    """
     started = time.perf_counter()
-    scorer = compile_scorer(model)
     order = sorted(
         range(len(found.rows)), key=lambda i: (found.rows[i][0].encode(), found.rows[i][1].encode())
     )
@@ -137,6 +142,9 @@ def measure_set(found: DataSet, model: ScoringModel) -> Measured:
         numbers.setdefault((source, p), len(numbers)) for source, p in zip(sources, profiles, strict=True)
     ]
     pairs, key_count = _find_candidates(model, profiles, profile_of)
+    if is_fitted:
+        model = _fit(model, profiles, sources, profile_of, pairs)
+    scorer = compile_scorer(model)
     scoring = time.perf_counter()
     weights = [
         scorer.score_pair(profiles[i], profiles[j], left_source=sources[i], right_source=sources[j])
@@ -172,6 +180,8 @@ def measure_set(found: DataSet, model: ScoringModel) -> Measured:
 
 def main(arguments: Sequence[str]) -> int:
     """Print one line a set; return 2 where the folder is missing."""
+    is_fitted = "--fitted" in arguments
+    arguments = [argument for argument in arguments if argument != "--fitted"]
     if not arguments or not Path(arguments[0]).is_dir():
         print(__doc__, file=sys.stderr)
         return 2
@@ -191,7 +201,7 @@ def main(arguments: Sequence[str]) -> int:
         " blocked  keys  cand  kpair/s   s"
     )
     for found in sets:
-        measured = measure_set(found, model)
+        measured = measure_set(found, model, is_fitted=is_fitted)
         pairwise, b_cubed = measured.evaluation.pairwise, measured.evaluation.b_cubed
         print(
             f"{found.name:22} {measured.evaluation.record_count:7} |"
@@ -243,6 +253,25 @@ def _find_candidates(
         if len(records) > 1 and len({profile_of[record] for record in records}) <= model.holders_max:
             pairs.update(combinations(records, 2))
     return sorted(pairs), key_count
+
+
+def _fit(
+    model: ScoringModel,
+    profiles: Sequence[Profile],
+    sources: Sequence[str],
+    profile_of: Sequence[int],
+    pairs: Sequence[tuple[int, int]],
+) -> ScoringModel:
+    """Return the model fitted to the distinct profiles and the candidates among them."""
+    firsts: dict[int, int] = {}
+    for record, number in enumerate(profile_of):
+        firsts.setdefault(number, record)
+    places = {record: place for place, record in enumerate(firsts.values())}
+    return fit_in_memory(
+        model,
+        [(sources[record], profiles[record]) for record in places],
+        [(places[i], places[j]) for i, j in pairs if i in places and j in places],
+    )
 
 
 def _cluster(

@@ -38,6 +38,7 @@ from matching.model import LIST_COLUMNS, PROFILE_COLUMNS, Profile
 from matching.score import PatternWeigher
 from matching.scoring_model import Comparison, ScoringModel, TermUse
 from matching.tabulate import ProfileTabler, list_term_uses
+from matching.train import PATTERN_COLUMNS
 
 __all__ = ["PAIR_COLUMNS", "DuckDbEngine"]
 
@@ -142,6 +143,38 @@ class DuckDbEngine:
             self._con.register("given_pairs", pairs.slice(start, _PAIR_SLICE))
             found.append(self._score_slice('SELECT "left" AS id_l, "right" AS id_r FROM given_pairs'))
             self._con.unregister("given_pairs")
+        return pa.concat_tables(found)
+
+    def count_patterns(self, pairs: pa.Table) -> pa.Table:
+        """Return how many of given pairs have each pattern, term steps and pair of sources: `PATTERN_COLUMNS`.
+
+        Args:
+            pairs: left, right: loaded ids, each pair once.
+        """
+        names = list(self._sources)
+        found = [PATTERN_COLUMNS.empty_table()]
+        for start in range(0, pairs.num_rows, _PAIR_SLICE):
+            self._con.register("given_pairs", pairs.slice(start, _PAIR_SLICE))
+            numbered = self._number_slice('SELECT "left" AS id_l, "right" AS id_r FROM given_pairs')
+            self._con.unregister("given_pairs")
+            counted = self._con.sql(
+                f"SELECT pattern, terms, source_a, source_b, count(*) AS n FROM {numbered} GROUP BY ALL"
+            ).to_arrow_table()
+            self._con.execute(f"DROP TABLE {numbered}")
+            ends = [
+                sorted((names[one], names[other]))
+                for one, other in zip(
+                    counted["source_a"].to_pylist(), counted["source_b"].to_pylist(), strict=True
+                )
+            ]
+            columns = [
+                counted["pattern"],
+                counted["terms"],
+                pa.array([low for low, _ in ends], pa.string()),
+                pa.array([high for _, high in ends], pa.string()),
+                counted["n"],
+            ]
+            found.append(pa.table(columns, names=PATTERN_COLUMNS.names).cast(PATTERN_COLUMNS))
         return pa.concat_tables(found)
 
     def numbered_pairs(self, pairs: pa.Table) -> pa.Table:

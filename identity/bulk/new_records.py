@@ -54,5 +54,8 @@ class ProfileReader(Protocol):
     def iter_tables(self) -> Iterator[ProfileTable]:
         """Yield all of them, some at a time."""
 
+    def iter_encoded(self) -> Iterator[tuple[Places, list[bytes]]]:
+        """Yield their numbers and the encoded profiles, some at a time."""
+
     def read(self, number: int) -> bytes:
         """Return one of them, encoded."""

@@ -165,6 +165,11 @@ class PreparedRows:
             columns = pa.Table.from_batches([self._profiles[chunk].take(pa.array(own))])
             yield ProfileTable(pa.array(places, pa.int64()), columns, hashes)
 
+    def iter_encoded(self, firsts: Positions) -> Iterator[tuple[Positions, list[bytes]]]:
+        """Yield the encoded profiles of the rows at these ascending positions with their places, chunk by chunk."""
+        for chunk, offsets, places in self._by_chunk(firsts):
+            yield places, self._rows[chunk].column("profile").take(pa.array(offsets)).to_pylist()
+
     def read_profile(self, position: int) -> bytes:
         """Return one row's encoded profile."""
         chunk = int(np.searchsorted(self._starts, position, side="right")) - 1
@@ -201,6 +206,10 @@ class NumberedProfiles:
     def iter_tables(self) -> Iterator[ProfileTable]:
         """Yield all of them, some at a time."""
         return self._rows.iter_profiles(self._firsts)
+
+    def iter_encoded(self) -> Iterator[tuple[Positions, list[bytes]]]:
+        """Yield the numbers and the encoded profiles of all of them, some at a time."""
+        return self._rows.iter_encoded(self._firsts)
 
     def read(self, number: int) -> bytes:
         """Return one of them, encoded."""

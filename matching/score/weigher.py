@@ -17,6 +17,9 @@ from collections.abc import Mapping
 from operator import add
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from matching.model import Millibits
 from matching.scoring_model import TERM_STEP_MILLIBITS, Comparison, ScoringModel
 
@@ -108,6 +111,14 @@ class PatternWeigher:
             term_steps, step = divmod(term_steps, _TERM_RADIX)
             terms[name] = (step - _TERM_ZERO) * TERM_STEP_MILLIBITS
         return terms
+
+    def unpack_terms(self, term_steps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the adjustments of many patterns in millibits: a row a pattern, a column a comparison with terms."""
+        found = np.empty((len(term_steps), len(self.term_users)), dtype=np.int64)
+        for place in range(len(self.term_users)):
+            term_steps, steps = np.divmod(term_steps, _TERM_RADIX)
+            found[:, place] = (steps - _TERM_ZERO) * TERM_STEP_MILLIBITS
+        return found
 
 
 def _ratios(shares: tuple[float, ...] | None, comparison: Comparison) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from identity.bulk.new_records import NewRecords
@@ -18,6 +19,10 @@ class Profiles:
     def iter_tables(self) -> Iterator[ProfileTable]:
         for number, keys in enumerate(([5, -3], [5])):
             yield ProfileTable(pa.array([number]), pa.table({}), pa.array([keys], pa.list_(pa.int64())))
+
+    def iter_encoded(self) -> Iterator[tuple[npt.NDArray[np.int64], list[bytes]]]:
+        for number in range(2):
+            yield np.array([number]), [self.read(number)]
 
     def read(self, number: int) -> bytes:
         return encode_profile((f"kind {number}", *[None] * (len(PROFILE_COLUMNS) - 1)))

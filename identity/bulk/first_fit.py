@@ -1,0 +1,106 @@
+"""Fit a scoring model to the new records of a load into an empty store, before any of them is clustered.
+
+Invariant: the model depends on the set of the records' profiles alone; nothing is stored here.
+Elsewhere: the fit (`matching.train`), making the model the store's (`identity.scoring_models`), when it is
+done (`identity.bulk.load`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from identity.bulk.candidates import HolderRows, Pairs, iter_pairs, sort_holders
+from identity.bulk.new_records import NewRecords
+from matching.engine_duckdb import DuckDbEngine
+from matching.scoring_model import ScoringModel
+from matching.train import (
+    CANDIDATES_MAX,
+    PatternCounts,
+    choose_candidates,
+    choose_random_pairs,
+    fit_scoring_model,
+    hash_profile,
+)
+
+__all__ = ["FITTED_RECORDS_MIN", "fit_first_model"]
+
+FITTED_RECORDS_MIN: Final = 1_000
+"""Fewer new records than this are not fitted to: they would hardly move the model."""
+
+Places = npt.NDArray[np.int64]
+
+
+def fit_first_model(
+    base: ScoringModel, new: NewRecords, *, hash_key: bytes, memory_limit_mb: int, temp_dir: Path
+) -> ScoringModel:
+    """Return the base model fitted to the new records.
+
+    Cost: like scoring their candidates once, at most `CANDIDATES_MAX` of them, and a second or two beside it.
+    """
+    hashes = np.empty(new.profile_count, dtype=np.int64)
+    for numbers, encoded in new.profiles.iter_encoded():
+        hashes[numbers] = [hash_profile(new.source, profile) for profile in encoded]
+    left, right = choose_random_pairs(hashes)
+    rows = _list_holders(new, holders_max=base.holders_max)
+    is_needed = np.zeros(new.profile_count, dtype=np.bool_)
+    is_needed[rows.ids] = True
+    is_needed[left] = True
+    is_needed[right] = True
+    share = _find_share(rows, holders_max=base.holders_max)
+    with DuckDbEngine(base, hash_key=hash_key, memory_limit_mb=memory_limit_mb, temp_dir=temp_dir) as engine:
+        for table in new.profiles.iter_tables():
+            wanted = pa.array(is_needed[table.numbers.to_numpy()])
+            numbers = table.numbers.filter(wanted)
+            if len(numbers):
+                hashed = pa.array([[]] * len(numbers), pa.list_(pa.int64()))
+                engine.load_table(numbers, new.source, table.columns.filter(wanted), hashed)
+        candidates = PatternCounts.gather(
+            engine.count_patterns(_table(*pairs))
+            for pairs in _iter_chosen(rows, hashes, share=share, holders_max=base.holders_max)
+        )
+        random_pairs = PatternCounts.gather([engine.count_patterns(_table(left, right))])
+    return fit_scoring_model(
+        base,
+        candidates=candidates,
+        random_pairs=random_pairs,
+        profile_counts={new.source: new.profile_count},
+        sampled_share=share,
+    )
+
+
+def _list_holders(new: NewRecords, *, holders_max: int) -> HolderRows:
+    """Return the rows of usable keys that more than one profile holds."""
+    is_useful = (new.held_counts > 1) & (new.held_counts <= holders_max)
+    keys, ids = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    for table in new.profiles.iter_tables():
+        hashes = table.hashes.flatten().to_numpy()
+        holders = np.repeat(table.numbers.to_numpy(), np.diff(table.hashes.offsets.to_numpy()))
+        wanted = is_useful[np.searchsorted(new.held_keys, hashes)]
+        keys.append(hashes[wanted])
+        ids.append(holders[wanted])
+    return sort_holders(np.concatenate(keys), np.concatenate(ids))
+
+
+def _find_share(rows: HolderRows, *, holders_max: int) -> float:
+    """Return the share of the candidates that is counted, so that there are at most `CANDIDATES_MAX`."""
+    counts = np.unique(rows.keys, return_counts=True)[1]
+    if int((counts * (counts - 1) // 2).sum()) <= CANDIDATES_MAX:
+        return 1.0
+    total = sum(len(pairs.left) for pairs in iter_pairs(rows, holders_max=holders_max))
+    return min(1.0, CANDIDATES_MAX / max(total, 1))
+
+
+def _iter_chosen(rows: HolderRows, hashes: Places, *, share: float, holders_max: int) -> Iterator[Pairs]:
+    for pairs in iter_pairs(rows, holders_max=holders_max):
+        chosen = choose_candidates(pairs.left, pairs.right, hashes, share=share)
+        yield Pairs(pairs.left[chosen], pairs.right[chosen])
+
+
+def _table(left: Places, right: Places) -> pa.Table:
+    return pa.table({"left": left, "right": right})
