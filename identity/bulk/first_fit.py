@@ -7,18 +7,19 @@ done (`identity.bulk.load`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from identity.bulk.candidates import HolderRows, Pairs, iter_pairs, sort_holders
+from identity.bulk.foresee import no_hashes
 from identity.bulk.new_records import NewRecords
 from matching.engine_duckdb import DuckDbEngine
-from matching.scoring_model import ScoringModel
+from matching.scoring_model import ScoringModel, default_scoring_model
+from matching.tabulate import ProfileTabler
 from matching.train import (
     CANDIDATES_MAX,
     PatternCounts,
@@ -28,7 +29,10 @@ from matching.train import (
     hash_profile,
 )
 
-__all__ = ["FITTED_RECORDS_MIN", "fit_first_model"]
+if TYPE_CHECKING:
+    from identity.service import Identity
+
+__all__ = ["FITTED_RECORDS_MIN", "fit_first_model", "make_proposer"]
 
 FITTED_RECORDS_MIN: Final = 1_000
 """Fewer new records than this are not fitted to: they would hardly move the model."""
@@ -36,8 +40,28 @@ FITTED_RECORDS_MIN: Final = 1_000
 Places = npt.NDArray[np.int64]
 
 
+def make_proposer(
+    identity: Identity, *, is_asked: bool, memory_limit_mb: int = 1_200
+) -> Callable[[ScoringModel, NewRecords], ScoringModel]:
+    """Return what proposes a model to a load: the default fitted to the new records, where that is worth it.
+
+    Args:
+        is_asked: fit to `FITTED_RECORDS_MIN` new records or more; else only to more than the model is made for.
+    A model that is not the default is kept: somebody has put it.
+    """
+    hash_key = identity.store.sealer.blocking_hash_key
+
+    def propose(present: ScoringModel, new: NewRecords) -> ScoringModel:
+        profiles_min = FITTED_RECORDS_MIN if is_asked else present.population
+        if present != default_scoring_model() or new.profile_count < profiles_min:
+            return present
+        return fit_first_model(present, new, hash_key=hash_key, memory_limit_mb=memory_limit_mb)
+
+    return propose
+
+
 def fit_first_model(
-    base: ScoringModel, new: NewRecords, *, hash_key: bytes, memory_limit_mb: int, temp_dir: Path
+    base: ScoringModel, new: NewRecords, *, hash_key: bytes, memory_limit_mb: int
 ) -> ScoringModel:
     """Return the base model fitted to the new records.
 
@@ -52,14 +76,15 @@ def fit_first_model(
     is_needed[rows.ids] = True
     is_needed[left] = True
     is_needed[right] = True
+    tabler = ProfileTabler(base, hash_key=hash_key)
     share = _find_share(rows, holders_max=base.holders_max)
-    with DuckDbEngine(base, hash_key=hash_key, memory_limit_mb=memory_limit_mb, temp_dir=temp_dir) as engine:
+    with DuckDbEngine(base, hash_key=hash_key, memory_limit_mb=memory_limit_mb) as engine:
         for table in new.profiles.iter_tables():
             wanted = pa.array(is_needed[table.numbers.to_numpy()])
             numbers = table.numbers.filter(wanted)
             if len(numbers):
-                hashed = pa.array([[]] * len(numbers), pa.list_(pa.int64()))
-                engine.load_table(numbers, new.source, table.columns.filter(wanted), hashed)
+                columns = tabler.add_steps(table.columns.filter(wanted))
+                engine.load_table(numbers, new.source, columns, no_hashes(len(numbers)))
         candidates = PatternCounts.gather(
             engine.count_patterns(_table(*pairs))
             for pairs in _iter_chosen(rows, hashes, share=share, holders_max=base.holders_max)

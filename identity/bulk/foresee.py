@@ -38,7 +38,7 @@ from matching.model import Profile, decode_profile
 from matching.partition import Links, find_components, iter_groups
 from matching.tabulate import ProfileTabler
 
-__all__ = ["Foreseen", "JoinedGroup", "foresee"]
+__all__ = ["Foreseen", "JoinedGroup", "foresee", "no_hashes"]
 
 Places = npt.NDArray[np.int64]
 
@@ -145,7 +145,7 @@ def _load_new(
         numbers = table.numbers.filter(wanted)
         if len(numbers):
             columns = tabler.add_steps(table.columns.filter(wanted))
-            engine.load_table(numbers, new.source, columns, _no_hashes(len(numbers)))
+            engine.load_table(numbers, new.source, columns, no_hashes(len(numbers)))
             sieve.add(numbers, new.source, columns)
 
 
@@ -166,11 +166,11 @@ def _load_stored(
         for source, (ids, profiles) in by_source.items():
             numbers = pa.array(-1 - np.searchsorted(pids, ids), pa.int64())
             columns = tabler.tabulate(profiles)
-            engine.load_table(numbers, source, columns, _no_hashes(len(ids)))
+            engine.load_table(numbers, source, columns, no_hashes(len(ids)))
             sieve.add(numbers, source, columns)
 
 
-def _no_hashes(count: int) -> pa.Array:
+def no_hashes(count: int) -> pa.Array:
     """Return no blocking keys for so many profiles: the pairs are found without the engine."""
     return pa.ListArray.from_arrays(np.zeros(count + 1, dtype=np.int32), pa.array([], pa.int64()))
 

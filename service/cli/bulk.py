@@ -49,12 +49,21 @@ def load(  # noqa: PLR0917 - Typer's options are parameters; nobody calls this b
     withdraw_max: Annotated[
         float, typer.Option(min=0, max=1, help="Share that a snapshot may withdraw.")
     ] = 0.05,
+    train: Annotated[
+        bool | None,
+        typer.Option(
+            "--train/--no-train",
+            help="Into a store without records: fit the scoring model to this file first (of 1,000 records or more), "
+            "or keep the default. If not said, a file larger than the default is made for is fitted to.",
+        ),
+    ] = None,
     processes: Annotated[int, typer.Option(min=1, max=64, help="Processes that read the file.")] = 2,
 ) -> None:
     """Load a file of records; safe to run again, also after a crash.
 
     Example: sameas load crm customers.csv --key id --map email=mail --map address.city=town
     """
+    from identity.bulk.first_fit import make_proposer
     from identity.bulk.load import load_records
     from identity.bulk.request import LoadRequest
     from service.clock import CidSource, SystemClock
@@ -82,6 +91,7 @@ def load(  # noqa: PLR0917 - Typer's options are parameters; nobody calls this b
             snapshot=snapshot,
             withdraw_max=withdraw_max,
             processes=processes,
+            propose_model=None if train is False else make_proposer(identity, is_asked=train is True),
             on_error=lambda row: refused.add(row[0], error_of_head({"code": row[1], "detail": row[2]})),
             on_progress=show,
         )

@@ -18,7 +18,7 @@ _SAME_H = np.array(
     [0.02, 0.95, 0.5, 0.7, 0.3, 0.6]
 )  # one family: the same name and place, another given name
 _BASE_H = [0.1, 0.8, 0.5, 0.6, 0.4, 0.4]  # as the model states it
-_MATCHES, _RANDOM, _FAMILIES = 2_000, 200_000, 5_000
+_MATCHES, _RANDOM, _FAMILIES = 5_000, 200_000, 20_000
 
 
 def _model() -> ScoringModel:
