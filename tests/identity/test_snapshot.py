@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,12 +31,16 @@ class Known(NamedTuple):
     status: KeyStatus
 
 
-def snapshot(identity: Identity, *, page_rows: int = 5_000) -> dict[RecordRef, Known]:
-    return {
-        RecordRef(row.source, row.key): Known(row.version, row.cid, row.status)
-        for page in iter_crosswalk_pages(identity.store, SOURCES, page_rows=page_rows)
-        for row in page
-    }
+def snapshot(
+    identity: Identity, *, page_rows: int = 5_000, between: Callable[[], object] = lambda: None
+) -> dict[RecordRef, Known]:
+    known = {}
+    for page in iter_crosswalk_pages(identity.store, SOURCES, page_rows=page_rows):
+        known.update(
+            (RecordRef(row.source, row.key), Known(row.version, row.cid, row.status)) for row in page
+        )
+        between()
+    return known
 
 
 def fold(identity: Identity, known: dict[RecordRef, Known], cursor: str) -> dict[RecordRef, Known]:
@@ -111,18 +116,22 @@ def test_the_end_of_the_feed_is_behind_its_last_event(identity: Identity) -> Non
 def test_a_snapshot_taken_while_others_write_and_the_feed_from_its_cursor_on_give_the_crosswalk(
     place: Place, writing: list[Future[None]]
 ) -> None:
-    reader = place.open_identity(first_cid=9 * 10**9)
+    reader, fourth = (place.open_identity(first_cid=first * 10**9) for first in (9, 8))
     taken: list[tuple[dict[RecordRef, Known], str]] = []
+    written = count()
 
-    is_last = False
-    while not is_last:
-        is_last = all(one.done() for one in writing)
+    def write() -> None:
+        """However fast the others are, something is written between two pages."""
+        number = next(written)
+        tell(fourth, stated(f"{number % 7}", email=(f"mail{number % 5}",), version=number))
+
+    write()
+    while not all(one.done() for one in writing) or len({cursor for _, cursor in taken}) < 4:
         cursor = reader.feed_end()
-        taken.append((snapshot(reader, page_rows=3), cursor))
+        taken.append((snapshot(reader, page_rows=3, between=write), cursor))
 
     now = snapshot(reader)
     assert len(now) > 10
-    assert len({cursor for _, cursor in taken}) > 2, "nothing was written while snapshots were taken"
     for known, cursor in taken:
         assert fold(reader, known, cursor) == now
 
