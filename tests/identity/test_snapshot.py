@@ -34,7 +34,7 @@ class Known(NamedTuple):
 def snapshot(
     identity: Identity, *, page_rows: int = 5_000, between: Callable[[], object] = lambda: None
 ) -> dict[RecordRef, Known]:
-    known = {}
+    known: dict[RecordRef, Known] = {}
     for page in iter_crosswalk_pages(identity.store, SOURCES, page_rows=page_rows):
         known.update(
             (RecordRef(row.source, row.key), Known(row.version, row.cid, row.status)) for row in page
