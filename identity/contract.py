@@ -33,6 +33,7 @@ _ALLOWED: Final = frozenset(
     "lawful_basis retention write_back epoch cid_field cid_within_s coverage_min".split()
 )
 _TRUST_MAX: Final = 1.0
+_WAYS_BACK: Final = ("topic", "webhook", "write-back", "none")
 _EPOCH_MAX: Final = 2**31 - 1
 _SECONDS_MAX: Final = 366 * 86_400
 
@@ -66,6 +67,8 @@ class SourceContract:
     """Path of the field in which the source's own rows bear the CID that they were given."""
     cid_within_s: float | None = None
     coverage_min: float | None = None
+    write_back: str | None = None
+    """How the CID goes back to the source: topic, webhook, write-back or none."""
 
     @property
     def same_as_is_judgement(self) -> bool:
@@ -146,6 +149,7 @@ def read_contract(
         cid_field=_cid_field(document.get("cid_field")),
         cid_within_s=_amount(document, "cid_within_s", at_most=_SECONDS_MAX),
         coverage_min=_amount(document, "coverage_min", at_most=1),
+        write_back=_way_back(document.get("write_back")),
     )
 
 
@@ -246,6 +250,12 @@ def _epoch(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _EPOCH_MAX:
         return value
     raise ContractRefused("The contract's epoch is a whole number from 0 on.")
+
+
+def _way_back(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and value in _WAYS_BACK):
+        return value
+    raise ContractRefused(f"The contract's write_back is one of: {', '.join(_WAYS_BACK)}.")
 
 
 def _cid_field(value: object) -> str | None:

@@ -93,6 +93,9 @@ class ContractBody(_Body):
     cid_field: str | None = Field(None, description="where the source's own rows bear the CID")
     cid_within_s: float | None = None
     coverage_min: float | None = None
+    write_back: Literal["topic", "webhook", "write-back", "none"] | None = Field(
+        None, description="how the CID goes back"
+    )
 
 
 class ContractAnswer(BaseModel):

@@ -22,6 +22,7 @@ from service.cli.streams import connect_app, topics_app
 from service.cli.watch import watch
 from service.cli.webhooks import webhook_app, webhooks
 from service.cli.worker import worker_app
+from service.cli.write_back import write_back
 
 __all__ = ["app", "main"]
 
@@ -50,6 +51,7 @@ app.command()(relay)
 app.command()(asyncapi)
 app.add_typer(webhook_app, name="webhook")
 app.command()(webhooks)
+app.command()(write_back)
 app.add_typer(judge_app, name="judge")
 app.add_typer(key_app, name="key")
 app.command()(migrate)

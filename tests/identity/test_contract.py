@@ -215,3 +215,14 @@ def test_a_contract_that_says_nothing_of_deliveries_promises_nothing() -> None:
         None,
         None,
     )
+
+
+@pytest.mark.parametrize("way", ["topic", "webhook", "write-back", "none", None])
+def test_a_contract_says_how_the_cid_goes_back(way: str | None) -> None:
+    assert contract(write_back=way).write_back == way
+
+
+@pytest.mark.parametrize("way", ["", "kafka", "write_back", 1, {"url": "x"}])
+def test_another_way_back_is_refused(way: object) -> None:
+    with pytest.raises(ContractRefused, match="write_back"):
+        contract(write_back=way)
