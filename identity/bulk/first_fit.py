@@ -71,7 +71,8 @@ def fit_first_model(
     for numbers, encoded in new.profiles.iter_encoded():
         hashes[numbers] = [hash_profile(new.source, profile) for profile in encoded]
     left, right = choose_random_pairs(hashes)
-    rows = _list_holders(new, holders_max=base.holders_max)
+    is_useful = (new.held_counts > 1) & (new.held_counts <= base.holders_max)
+    rows = sort_holders(*new.list_holders(is_useful))
     is_needed = np.zeros(new.profile_count, dtype=np.bool_)
     is_needed[rows.ids] = True
     is_needed[left] = True
@@ -79,12 +80,8 @@ def fit_first_model(
     tabler = ProfileTabler(base, hash_key=hash_key)
     share = _find_share(rows, holders_max=base.holders_max)
     with DuckDbEngine(base, hash_key=hash_key, memory_limit_mb=memory_limit_mb) as engine:
-        for table in new.profiles.iter_tables():
-            wanted = pa.array(is_needed[table.numbers.to_numpy()])
-            numbers = table.numbers.filter(wanted)
-            if len(numbers):
-                columns = tabler.add_steps(table.columns.filter(wanted))
-                engine.load_table(numbers, new.source, columns, no_hashes(len(numbers)))
+        for numbers, columns in new.iter_tabulated(is_needed, tabler):
+            engine.load_table(numbers, new.source, columns, no_hashes(len(numbers)))
         candidates = PatternCounts.gather(
             engine.count_patterns(_table(*pairs))
             for pairs in _iter_chosen(rows, hashes, share=share, holders_max=base.holders_max)
@@ -97,19 +94,6 @@ def fit_first_model(
         profile_counts={new.source: new.profile_count},
         sampled_share=share,
     )
-
-
-def _list_holders(new: NewRecords, *, holders_max: int) -> HolderRows:
-    """Return the rows of usable keys that more than one profile holds."""
-    is_useful = (new.held_counts > 1) & (new.held_counts <= holders_max)
-    keys, ids = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-    for table in new.profiles.iter_tables():
-        hashes = table.hashes.flatten().to_numpy()
-        holders = np.repeat(table.numbers.to_numpy(), np.diff(table.hashes.offsets.to_numpy()))
-        wanted = is_useful[np.searchsorted(new.held_keys, hashes)]
-        keys.append(hashes[wanted])
-        ids.append(holders[wanted])
-    return sort_holders(np.concatenate(keys), np.concatenate(ids))
 
 
 def _find_share(rows: HolderRows, *, holders_max: int) -> float:

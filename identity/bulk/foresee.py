@@ -118,19 +118,12 @@ def _list_holders(new: NewRecords, stored: StoredHolders, *, holders_max: int) -
     """Return the rows of usable keys that more than one profile holds, and the pids of the stored ones among them."""
     totals = new.held_counts + stored.count(new.held_keys)
     is_useful = (totals > 1) & (totals <= holders_max)
-    keys, ids = [], []
-    for table in new.profiles.iter_tables():
-        hashes = table.hashes.flatten().to_numpy()
-        holders = np.repeat(table.numbers.to_numpy(), np.diff(table.hashes.offsets.to_numpy()))
-        wanted = is_useful[np.searchsorted(new.held_keys, hashes)]
-        keys.append(hashes[wanted])
-        ids.append(holders[wanted])
+    keys, ids = new.list_holders(is_useful)
     held, pids = stored.holders
     wanted = is_useful[np.searchsorted(new.held_keys, held)] if len(held) else np.empty(0, dtype=np.bool_)
     found, places = np.unique(pids[wanted], return_inverse=True)
-    keys.append(held[wanted])
-    ids.append(-1 - places.astype(np.int64))
-    return sort_holders(np.concatenate(keys), np.concatenate(ids)), found
+    stored_ids = -1 - places.astype(np.int64)
+    return sort_holders(np.concatenate((keys, held[wanted])), np.concatenate((ids, stored_ids))), found
 
 
 def _load_new(
@@ -140,13 +133,9 @@ def _load_new(
     is_compared: npt.NDArray[np.bool_],
     tabler: ProfileTabler,
 ) -> None:
-    for table in new.profiles.iter_tables():
-        wanted = pa.array(is_compared[table.numbers.to_numpy()])
-        numbers = table.numbers.filter(wanted)
-        if len(numbers):
-            columns = tabler.add_steps(table.columns.filter(wanted))
-            engine.load_table(numbers, new.source, columns, no_hashes(len(numbers)))
-            sieve.add(numbers, new.source, columns)
+    for numbers, columns in new.iter_tabulated(is_compared, tabler):
+        engine.load_table(numbers, new.source, columns, no_hashes(len(numbers)))
+        sieve.add(numbers, new.source, columns)
 
 
 def _load_stored(

@@ -11,9 +11,11 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from identity.bulk.prepared_rows import ProfileTable
 from matching.model import Profile, decode_profile
+from matching.tabulate import ProfileTabler
 
 __all__ = ["NewRecords", "ProfileReader"]
 
@@ -42,6 +44,27 @@ class NewRecords:
             count += len(table.numbers)
         held_keys, held_counts = np.unique(np.concatenate(parts), return_counts=True)
         return cls(source, keys, profile_of, count, profiles, held_keys, held_counts)
+
+    def list_holders(self, is_useful: npt.NDArray[np.bool_]) -> tuple[Places, Places]:
+        """Return (keys, profile numbers), a row for each profile that holds a useful one of `held_keys`."""
+        keys, numbers = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+        for table in self.profiles.iter_tables():
+            hashes = table.hashes.flatten().to_numpy()
+            holders = np.repeat(table.numbers.to_numpy(), np.diff(table.hashes.offsets.to_numpy()))
+            wanted = is_useful[np.searchsorted(self.held_keys, hashes)]
+            keys.append(hashes[wanted])
+            numbers.append(holders[wanted])
+        return np.concatenate(keys), np.concatenate(numbers)
+
+    def iter_tabulated(
+        self, is_wanted: npt.NDArray[np.bool_], tabler: ProfileTabler
+    ) -> Iterator[tuple[pa.Array, pa.Table]]:
+        """Yield the numbers and the columns, with term steps, of the wanted profiles."""
+        for table in self.profiles.iter_tables():
+            chosen = pa.array(is_wanted[table.numbers.to_numpy()])
+            numbers = table.numbers.filter(chosen)
+            if len(numbers):
+                yield numbers, tabler.add_steps(table.columns.filter(chosen))
 
     def open_profile(self, number: int) -> Profile:
         """Return a profile by its number."""
