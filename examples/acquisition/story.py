@@ -133,12 +133,10 @@ def _show_foreseen(copy: Sameas, foreseen: Foreseen) -> None:
     show(f"     would leave apart{foreseen.apart:>8,} of its records, {foreseen.issued:,} new customers")
     show(f"     would merge      {len(foreseen.merged):>8,} times several of our customers into one")
     show(f"     would split      {len(foreseen.split):>8,} of our customers")
-    show("     a sample of the merges:")
+    show("     a sample of the merges, and what to ask of the copy:")
     for group in foreseen.merged[:_SAMPLE]:
-        ours = next(name for name in group if name[0] != "erp")
-        theirs = next((name for name in group if name[0] == "erp"), ours)
-        told = json.loads(copy("explain", "/".join(theirs), "/".join(ours)))
-        show(f"       {' + '.join('/'.join(name) for name in group)}: weight {told['weight']}")
+        show(f"       {' + '.join('/'.join(name) for name in group)}")
+        show(f"         why: sameas explain {'/'.join(group[0])} {'/'.join(group[-1])}")
     show("     the largest customers:")
     for group in foreseen.largest[:_SAMPLE]:
         show(f"       {len(group)} records: {', '.join('/'.join(name) for name in group[:6])}")
