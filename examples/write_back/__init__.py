@@ -1,1 +1,1 @@
-"""Approach 3: a CRM's rows get their CIDs without asking, and its product is published up to the watermark."""
+"""Approach 3: a CRM's rows get their CIDs without asking, and consumers join on them."""
