@@ -37,12 +37,14 @@ from service.doors import ServiceDoors
 from service.front import Front
 from service.guard import guard_routes
 from service.keys import ApiKeys
+from service.look_up_counts import LookUpCounts
 from service.operations import add_operation_routes
 from service.problems import add_problem_handlers
 from service.resolvers.pool import ResolverPool
 from service.settings import Settings
 from service.telemetry import Metrics, log_event
 from service.webhook_running import make_poster
+from streams.coverage_routes import add_coverage_routes
 from streams.webhook_routes import add_webhook_routes
 
 __all__ = ["create_app", "service_version"]
@@ -54,6 +56,8 @@ route needs stands beside it as `x-sameas-scope`. Errors are RFC 9457 problem de
 
 _SETTLE_LIMIT: Final = 200
 _SETTLE_SECONDS: Final = 1.0
+_FOLLOW_SECONDS: Final = 1.0
+_LOOK_UPS_SECONDS: Final = 60.0
 
 
 def service_version() -> str:
@@ -99,10 +103,12 @@ def create_app(settings: Settings, store: SqlStore) -> FastAPI:
                 # The server only logs that the start failed; who started it is told why.
                 app.state.start_error = exc
                 raise
-            settling = asyncio.create_task(_settle(doors))
+            beside = [asyncio.create_task(one(doors)) for one in (_settle, _follow, _keep_look_ups)]
             yield
-            settling.cancel()
-            await asyncio.wait([settling])
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
+            await _store_look_ups(doors)
         finally:
             # Together: a companion may take as long as its batch, and whoever stops us does not wait for ever.
             await asyncio.gather(companions.close(), doors.close())
@@ -119,6 +125,7 @@ def create_app(settings: Settings, store: SqlStore) -> FastAPI:
     )
     add_identity_routes(app.router, doors)
     add_webhook_routes(app.router, doors, post=make_poster(settings), now=SystemClock().now)
+    add_coverage_routes(app.router, doors, now=SystemClock().now)
     add_operation_routes(app.router, app, doors=doors, companions=companions, metrics=metrics)
     guard_routes(
         app, body_bytes_max=settings.body_bytes_max, list_body_bytes_max=settings.list_body_bytes_max
@@ -141,6 +148,35 @@ async def _settle(doors: ServiceDoors) -> None:
         except SameasError as exc:
             left = 0
             log_event(logging.WARNING, "not_settled", code=exc.code)
+
+
+async def _follow(doors: ServiceDoors) -> None:
+    """Let a resolver process take the changes of the crosswalk over into the delivery ledger."""
+    order = Order("follow", lane=("", "follow"))
+    is_behind = False
+    while is_behind or await doors.pause(_FOLLOW_SECONDS):
+        try:
+            is_behind = not orjson.loads((await doors.write(order)).body)["is_done"]
+        except SameasError as exc:
+            is_behind = False
+            log_event(logging.WARNING, "not_followed", code=exc.code)
+
+
+async def _keep_look_ups(doors: ServiceDoors) -> None:
+    """Store once in a while who looked keys up."""
+    while await doors.pause(_LOOK_UPS_SECONDS):
+        await _store_look_ups(doors)
+
+
+async def _store_look_ups(doors: ServiceDoors) -> None:
+    """Store who looked keys up since the last time; what cannot be stored now is counted on."""
+    counts, now = doors.look_ups.take(), SystemClock().now()
+    try:
+        await doors.read(lambda identity: LookUpCounts.store(identity.store, counts, now=now))
+    except SameasError as exc:
+        for (source, serves), count in counts.items():
+            doors.look_ups.note(serves, source, count)
+        log_event(logging.WARNING, "look_ups_not_stored", code=exc.code)
 
 
 def _for_children(settings: Settings) -> dict[str, object]:

@@ -15,12 +15,14 @@ from typing import Final, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
+from identity.api.caller import Caller
 from identity.api.doors import Order, OrderAnswer
 from identity.contract import SourceContract
 from identity.model import Cid, Instant, KeyStatus, RecordRef
 from identity.service import Identity
 from identity.store_sql.key_reader import KeyReader
 from service.clock import SystemClock
+from service.look_up_counts import LookUpCounts
 from service.record_stream import RecordStream
 from service.resolvers.pool import ResolverPool
 from service.settings import Settings
@@ -52,6 +54,7 @@ class ServiceDoors:
         self._settings = settings
         self._identity = identity
         self._key_reader = key_reader
+        self.look_ups = LookUpCounts()
         self._resolvers = resolvers
         self._metrics = metrics
         self._threads = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
@@ -125,6 +128,10 @@ class ServiceDoors:
     async def write(self, order: Order) -> OrderAnswer:
         """Return what a resolver process answered."""
         return await self._resolvers.write(order)
+
+    def note_look_up(self, caller: Caller, source: str, count: int) -> None:
+        """Count who looked keys up; the counts are stored once a minute."""
+        self.look_ups.note(caller.serves, source, count)
 
     def stream_lines(self, request: Request, contract: SourceContract, *, author: str) -> Response:  # noqa: ARG002
         """Return the response that answers the request's lines as they come."""

@@ -8,6 +8,7 @@ Elsewhere: what a scope opens (`service.access`); the table (`identity.store_sql
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ _IMPLIED: Final = {
 }
 
 _TABLE: Final = tables.api_key
+_SERVES: Final = re.compile(r"(system|product):[a-z0-9][a-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class ApiKeyRow:
     created_at: Instant
     created_by: str
     revoked_at: Instant | None
+    serves: str | None = None
 
 
 def granted_scopes(scopes: Iterable[str]) -> frozenset[str]:
@@ -75,8 +78,13 @@ class ApiKeys:
         author: str,
         sources: Iterable[str] | None = None,
         text: str | None = None,
+        serves: str | None = None,
     ) -> tuple[ApiKeyRow, str]:
-        """Store a new API key; returns what is kept and the key's text, which is shown only here."""
+        """Store a new API key; returns what is kept and the key's text, which is shown only here.
+
+        Args:
+            serves: what asks with it, `system:NAME` or `product:NAME`: coverage tells by it who looks keys up.
+        """
         asked = tuple(dict.fromkeys(scopes))
         if not asked or not set(asked) <= set(SCOPES):
             raise ApiKeyRefused(f"an API key has scopes out of {', '.join(SCOPES)}")
@@ -85,6 +93,8 @@ class ApiKeys:
             raise ApiKeyRefused("a bound API key names at least one source and cannot be an admin's")
         if not name or len(name) > 200 or not name.isprintable():
             raise ApiKeyRefused("the name of an API key has 1 to 200 printable characters")
+        if serves is not None and not _SERVES.fullmatch(serves):
+            raise ApiKeyRefused("an API key serves system:NAME or product:NAME, a name of a-z, 0-9, _ and -")
         text = text or _PREFIX + secrets.token_urlsafe(32)
         row = ApiKeyRow(
             id=f"k_{secrets.token_hex(6)}",
@@ -94,6 +104,7 @@ class ApiKeys:
             created_at=self._now(),
             created_by=author,
             revoked_at=None,
+            serves=serves,
         )
         statement = sa.insert(_TABLE).values(
             id=row.id,
@@ -104,6 +115,7 @@ class ApiKeys:
             created_at=row.created_at,
             created_by=author,
             revoked_at=None,
+            serves=serves,
         )
         with translating(), self._engine.begin() as connection:
             connection.execute(statement)
@@ -158,6 +170,7 @@ class ApiKeys:
             granted_scopes(row.scopes),
             None if row.sources is None else frozenset(row.sources),
             row.name,
+            row.serves or "",
         )
         if len(self._verified) >= _VERIFIED_COUNT_MAX:
             self._verified.clear()
@@ -181,4 +194,5 @@ def _row(found: RowMapping) -> ApiKeyRow:
         created_at=found["created_at"],
         created_by=found["created_by"],
         revoked_at=found["revoked_at"],
+        serves=found["serves"],
     )

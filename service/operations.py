@@ -17,12 +17,14 @@ from starlette.responses import Response
 from identity.api.describe import route
 from identity.api.render import json_response
 from identity.errors import Unavailable
+from service.clock import SystemClock
 from service.companions import Companions
 from service.doors import ServiceDoors
 from service.errors import ResolverLost
 from service.guard import ANY, PUBLIC
 from service.problems import problem_response
 from service.telemetry import Metrics
+from streams.coverage import CoverageBook
 
 __all__ = ["add_operation_routes"]
 
@@ -57,6 +59,9 @@ def add_operation_routes(
         metrics.waiting.set(doors.resolvers.waiting_records)
         metrics.unsettled.set(await doors.read(lambda identity: identity.unsettled()))
         metrics.set_report(await doors.read(lambda identity: identity.report_numbers()))
+        metrics.set_deliveries(
+            await doors.read(lambda identity: CoverageBook(identity).list_gauges(now=SystemClock().now()))
+        )
         for name, state in companions.list_states().items():
             metrics.set_companion(name, is_running=state == "running")
         beside = await companions.read_metrics()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from prometheus_client import CollectorRegistry
 
@@ -17,6 +18,8 @@ from service.bootstrap import bootstrap_identity
 from service.clock import SystemClock
 from service.relay_notes import LoggedRelay
 from service.settings import Settings
+from streams.ledger import DeliveryLedger
+from streams.ledger_keeper import LedgerKeeper
 from streams.outbox import Outbox
 from streams.relay import SILENT_US_MAX, Relay, RelayNotes, TopicMaker
 from streams.relay_place import RelayPlace
@@ -38,6 +41,13 @@ class RelayProgram:
         self._notes = LoggedRelay(now)
         self._identity = bootstrap_identity(settings)
         self._relay = build_relay(settings, self._identity, notes=self._notes, now=now)
+        self._keeper = LedgerKeeper(
+            self._identity,
+            settings.kafka,
+            names=TopicNames(settings.topic_prefix),
+            now=now,
+            failed=self._notes.failed,
+        )
         self._notes.watch(Outbox(self._identity).find_oldest_untold)
 
     @property
@@ -46,9 +56,16 @@ class RelayProgram:
         return self._notes.registry
 
     def run(self) -> None:
-        """Relay until `stop`."""
+        """Relay until `stop`, and keep the delivery ledger beside it."""
         try:
-            self._relay.run()
+            with ThreadPoolExecutor(1, thread_name_prefix="ledger") as pool:
+                kept = pool.submit(self._keeper.run)
+                kept.add_done_callback(lambda _: self._relay.stop())
+                try:
+                    self._relay.run()
+                finally:
+                    self._keeper.stop()
+                    kept.result()
         finally:
             self._identity.close()
 
@@ -70,6 +87,7 @@ def build_relay(
         Outbox(identity),
         RelayPlace(identity.store, holder=secrets.token_hex(8), silent_us_max=SILENT_US_MAX),
         address,
+        ledger=DeliveryLedger(identity),
         names=names,
         topics=TopicMaker(
             address, names, partitions=settings.topic_partitions, replicas=settings.topic_replicas

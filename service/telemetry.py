@@ -114,6 +114,14 @@ class Metrics:
         self.unsettled = Gauge(
             "sameas_unsettled", "Records whose partition is not settled", registry=self.registry
         )
+        self._deliveries = {
+            what: Gauge(f"sameas_delivery_{what}", text, ("source",), registry=self.registry)
+            for what, text in (
+                ("records", "Live records of a source"),
+                ("covered", "Records whose CID is known to be in their source"),
+                ("oldest_gap_seconds", "How long the longest has waited for its CID; 0 where all have it"),
+            )
+        }
         self._oversized = Gauge(
             "sameas_oversized_records",
             "Records that stand apart because too much is linked to them",
@@ -141,6 +149,12 @@ class Metrics:
         )
         self._request_children: dict[tuple[str, str, int], Counter] = {}
         self._second_children: dict[str, Histogram] = {}
+
+    def set_deliveries(self, found: Mapping[str, tuple[int, int, float]]) -> None:
+        """Show of each source how many records have their CID (`streams.coverage.CoverageBook.list_gauges`)."""
+        for source, numbers in found.items():
+            for gauge, number in zip(self._deliveries.values(), numbers, strict=True):
+                gauge.labels(source).set(number)
 
     def count_work(self, counts: Mapping[str, Mapping[str, int]]) -> None:
         """Count what a resolver process met (`service.resolvers.work.Worker.take_counts`)."""

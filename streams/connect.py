@@ -198,10 +198,10 @@ def source_connector(
         "hstore.handling.mode": "json",
         "poll.interval.ms": "20",
         # A slot that is never confirmed keeps the log for ever. The heartbeat writes to the log of this database, so
-        # that there is something to confirm while the table is quiet; it is told to nobody.
+        # that there is something to confirm while the table is quiet, and is told: it says how far the log is.
         "heartbeat.interval.ms": "10000",
         "heartbeat.action.query": f"SELECT pg_logical_emit_message(true, '{_HEARTBEAT}', '')",
-        "message.prefix.exclude.list": re.escape(_HEARTBEAT),
+        "message.prefix.include.list": re.escape(_HEARTBEAT),
         "event.processing.failure.handling.mode": "fail",
         "errors.tolerance": "none",
         "key.converter": _JSON,
@@ -210,10 +210,13 @@ def source_connector(
         "value.converter.schemas.enable": "false",
         "header.converter": _JSON,
         "header.converter.schemas.enable": "false",
-        "transforms": "records",
+        "transforms": "records,marks",
         "transforms.records.type": "org.apache.kafka.connect.transforms.RegexRouter",
         "transforms.records.regex": re.escape(f"{captured}.{table}"),
         "transforms.records.replacement": records,
+        "transforms.marks.type": "org.apache.kafka.connect.transforms.RegexRouter",
+        "transforms.marks.regex": re.escape(f"{captured}.message"),
+        "transforms.marks.replacement": records,
         # `sameas topics apply` comes first; a topic made here all the same has the partitions of the plan.
         "topic.creation.groups": "records",
         "topic.creation.records.include": re.escape(records),
@@ -256,7 +259,7 @@ def sink_connector(source: str, database: Database, table: Table, *, names: Topi
         "errors.log.enable": "true",
         "errors.log.include.messages": "false",
     }
-    return Connector(f"{names.prefix}-sink-{source}", config)
+    return Connector(names.sink(source), config)
 
 
 def table_sql(table: Table) -> str:

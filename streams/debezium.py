@@ -119,7 +119,7 @@ class ChangeReader:
                 )
             return Truncation(position.version, position.committed_at)
         if operation == "m":
-            return Ignored("log_message")
+            return Ignored("log_message", position.version, position.committed_at)
         return NotTaken("row_malformed", "the envelope's op is none of c, u, d, r, t, m.")
 
     def read_flat(

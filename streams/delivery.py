@@ -174,12 +174,11 @@ def acknowledge_delivery(held: Delivery, told: Acknowledgement, *, now_cid: Cid 
         is_news = is_behind or told.cid == now_cid or held.evidence == told.evidence
     if not is_news:
         return held
-    is_empty = told.cid is None
-    moved = held._replace(
-        acked_cid=told.cid,
-        acked_at=None if is_empty else told.at,
-        evidence=None if is_empty else int(told.evidence),
-    )
+    if told.cid is None:
+        # What was sent had arrived and is gone: that a sink has written it shows nothing any more.
+        moved = held._replace(acked_cid=None, acked_at=None, evidence=None, sent_part=None, sent_offset=None)
+    else:
+        moved = held._replace(acked_cid=told.cid, acked_at=told.at, evidence=int(told.evidence))
     return _reckon(moved, held, held.gap)
 
 

@@ -21,6 +21,10 @@ Elsewhere: the HTTP status of each category (`service.problems`); all codes in `
         + WorkerStopped                going on would pass over messages
           - MessagesLost, MessageUnreadable
         + PartitionUnknown             no worker has ever taken from it
+        + ReadBackRefused              a source's table cannot be read back
+        + SourceDatabaseUnreachable    a source's database does not answer
+        + PositionNotReached           something up to there still lacks its CID
+        + PositionInvalid              a text is no position in a source's order
         + RejectUnknown, RejectClosed, RejectBehind, RejectUnmendable
         + KafkaFenced                  another producer of our name writes to Kafka now
         + WebhookInvalid               no webhook can be made of what was stated
@@ -56,6 +60,9 @@ __all__ = [
     "MessageUnreadable",
     "MessagesLost",
     "PartitionUnknown",
+    "PositionInvalid",
+    "PositionNotReached",
+    "ReadBackRefused",
     "RejectBehind",
     "RejectClosed",
     "RejectUnknown",
@@ -64,6 +71,7 @@ __all__ = [
     "RowMalformed",
     "RowRefused",
     "RowTooLarge",
+    "SourceDatabaseUnreachable",
     "StreamsError",
     "TooManyRefused",
     "WebhookInvalid",
@@ -243,6 +251,36 @@ class MessageUnreadable(WorkerStopped):
     """Kafka's copy of a message is damaged."""
 
     code = "message_unreadable"
+
+
+class PositionInvalid(StreamsError):
+    """A text is no position in the order of a source's statements."""
+
+    code = "position_invalid"
+    category = Category.INCORRECT
+
+
+class ReadBackRefused(StreamsError):
+    """A source's table cannot be read back: its URL, the table, or a column."""
+
+    code = "read_back_invalid"
+    category = Category.INCORRECT
+
+
+class SourceDatabaseUnreachable(StreamsError):
+    """A source's database does not answer."""
+
+    code = "source_database_unreachable"
+    category = Category.UNAVAILABLE
+    retryable = True
+
+
+class PositionNotReached(StreamsError):
+    """Within the time given, something that the source stated up to there still lacked its CID."""
+
+    code = "position_not_reached"
+    category = Category.UNAVAILABLE
+    retryable = True
 
 
 class PartitionUnknown(StreamsError):

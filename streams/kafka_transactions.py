@@ -12,17 +12,21 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from types import TracebackType
-from typing import Final, NoReturn, Self
+from typing import Any, Final, NoReturn, Self
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streams.errors import KafkaFenced
 from streams.kafka_admin import build_client, translate_kafka_error
 from streams.kafka_options import KafkaAddress, producer_config
 from streams.messages import OutMessage
 
-__all__ = ["KafkaSession"]
+__all__ = ["KafkaSession", "Placed"]
+
+Placed = Callable[[int, int], None]
+"""Is called with the partition and the offset that a message got."""
 
 _WAIT_S: Final = 1.0
 """How long one call waits before whoever waits is asked whether it still wants to."""
@@ -73,10 +77,17 @@ class KafkaSession:
         except KafkaException as exc:
             self._fail(exc.args[0])
 
-    def send(self, messages: Iterable[OutMessage], *, written: Callable[[], None]) -> int:
+    def send(
+        self,
+        messages: Iterable[OutMessage],
+        *,
+        written: Callable[[], None],
+        place_of: Callable[[OutMessage], Placed | None] = lambda _message: None,
+    ) -> int:
         """Write the messages in one transaction and commit it; return how many there were.
 
         Args:
+            place_of: returns what is to be called with the partition and the offset that a message got, if anything is.
             written: called when brokers have all messages, before they are committed.
         Raises:
             KafkaFenced: a younger session of this name is open.
@@ -89,7 +100,7 @@ class KafkaSession:
                 self._producer.begin_transaction()
                 self._is_within = True
                 for message in messages:
-                    self._produce(message)
+                    self._produce(message, place_of(message))
                     count += 1
                 deadline = time.monotonic() + _PATIENCE_S
                 while self._producer.flush(_WAIT_S):
@@ -119,12 +130,13 @@ class KafkaSession:
     ) -> None:
         self.close()
 
-    def _produce(self, message: OutMessage) -> None:
+    def _produce(self, message: OutMessage, placed: Placed | None) -> None:
+        noting: dict[str, Any] = {} if placed is None else {"on_delivery": partial(_note_place, placed)}
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             try:
                 self._producer.produce(
-                    message.topic, message.value, message.key, headers=list(message.headers)
+                    message.topic, message.value, message.key, headers=list(message.headers), **noting
                 )
             except BufferError:
                 self._producer.poll(_WAIT_S)
@@ -159,6 +171,12 @@ class KafkaSession:
                 "SAMEAS_TOPIC_PREFIX on this cluster; each store needs a prefix of its own."
             ) from None
         translate_kafka_error(self._bootstrap, error, list(self._said))
+
+
+def _note_place(placed: Placed, error: KafkaError | None, message: Message) -> None:
+    part, offset = message.partition(), message.offset()
+    if error is None and part is not None and offset is not None and offset >= 0:
+        placed(part, offset)
 
 
 @contextlib.contextmanager

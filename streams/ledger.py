@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 
@@ -42,12 +42,14 @@ from streams.delivery import (
     Acknowledgement,
     Assignment,
     Delivery,
+    Evidence,
     Gap,
     Sent,
     acknowledge_delivery,
     assign_delivery,
     note_sent,
 )
+from streams.offsets import OffsetBook, Reached
 
 __all__ = ["DeliveryLedger"]
 
@@ -124,11 +126,47 @@ class DeliveryLedger:
             if moved.rowcount:
                 steps: dict[int, list[_Step]] = defaultdict(list)
                 sources: dict[int, str] = {}
-                for rid, change in _read_assignments(tx, was, end, epochs):
+                furthest: dict[str, Reached] = {}
+                for rid, change, is_born in _read_assignments(tx, was, end, epochs):
                     steps[rid].append(partial(_assign, change))
+                    if is_born:
+                        steps[rid].append(partial(_note_born, change))
                     sources[rid] = change.source
+                    furthest[change.source] = _further(furthest.get(change.source), change.gap)
                 self._apply(tx, sources, steps)
+                for source, reached in sorted(furthest.items()):
+                    if source not in OffsetBook.list_streamed(tx.connection):
+                        self.raise_frontier_in(tx, source, reached)
         return len(events) < _BATCH_EVENTS
+
+    def raise_frontier_in(self, tx: SqlTransaction, source: str, reached: Reached) -> None:
+        """Note that all of a source up to here was taken; what is not further than noted before changes nothing."""
+        table = tables.delivery_tally
+        query = self._insert(table).values(
+            source=source,
+            records=0,
+            covered=0,
+            frontier_epoch=reached.epoch,
+            frontier_number=reached.number,
+            frontier_at=reached.stated_at,
+        )
+        is_further = or_(
+            table.c.frontier_epoch < reached.epoch,
+            and_(table.c.frontier_epoch == reached.epoch, table.c.frontier_number < reached.number),
+        )
+        tx.connection.execute(
+            query.on_conflict_do_update(
+                index_elements=["source"],
+                set_={
+                    "frontier_epoch": case((is_further, reached.epoch), else_=table.c.frontier_epoch),
+                    "frontier_number": case((is_further, reached.number), else_=table.c.frontier_number),
+                    "frontier_at": case(
+                        (table.c.frontier_at < reached.stated_at, reached.stated_at),
+                        else_=table.c.frontier_at,
+                    ),
+                },
+            )
+        )
 
     # -- rows and tallies ---------------------------------------------------------------------------------
 
@@ -223,8 +261,10 @@ class _Epochs:
 
 def _read_assignments(
     tx: SqlTransaction, after: tuple[Instant, int], to: tuple[Instant, int], epochs: _Epochs
-) -> Iterable[tuple[int, Assignment]]:
+) -> Iterable[tuple[int, Assignment, bool]]:
     """Yield the changes between two places, each with the version that its record had then.
+
+    The last value tells whether the record's key is its CID, so that its source has it from birth.
 
     A version that was stated again under a greater number is taken by its smallest number: that is when it began.
     """
@@ -244,6 +284,7 @@ def _read_assignments(
             event.c.cid,
             event.c.version,
             record.c.source,
+            record.c.key,
             smallest.label("number"),
             func.coalesce(version.c.effective_at, version.c.known_at).label("stated_at"),
             version.c.contract_version,
@@ -271,11 +312,24 @@ def _read_assignments(
         number = NO_NUMBER if row.number is None else row.number
         gap = Gap(epoch, number, row.known_at if row.stated_at is None else row.stated_at)
         is_live = None if kind is EventType.BACKDATED else kind not in _NOT_LIVE
-        yield row.rid, Assignment(row.source, row.cid, row.version, is_live, row.known_at, gap)
+        change = Assignment(row.source, row.cid, row.version, is_live, row.known_at, gap)
+        yield row.rid, change, row.key == row.cid
 
 
 def _assign(change: Assignment, held: Delivery) -> Delivery:
     return assign_delivery(held, change)
+
+
+def _note_born(change: Assignment, held: Delivery) -> Delivery:
+    told = Acknowledgement(RecordRef(change.source, ""), change.cid, Evidence.CID_SEEN, change.at)
+    return acknowledge_delivery(held, told, now_cid=change.cid)
+
+
+def _further(reached: Reached | None, gap: Gap) -> Reached:
+    if reached is None:
+        return Reached(*gap)
+    epoch, number = max(reached[:2], gap[:2])
+    return Reached(epoch, number, max(reached.stated_at, gap.at))
 
 
 def _acknowledge(told: Acknowledgement, now_cid: Cid | None, held: Delivery) -> Delivery:

@@ -207,7 +207,7 @@ class MessageWriter:
         self._rejects: dict[str, _Envelope] = {}
 
     def change(self, event: CrosswalkEvent, status: KeyStatus) -> list[OutMessage]:
-        """Return the messages of one change: the event, the row of the crosswalk, the source's assignment.
+        """Return the messages of one change: the event, the row of the crosswalk, last the source's assignment.
 
         Args:
             status: of the source key from this change on.

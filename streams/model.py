@@ -111,9 +111,11 @@ class Truncation:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """The message says nothing about a record."""
+    """The message says nothing about a record; a mark in the source's log still says how far it is."""
 
     reason: str
+    version: int | None = None
+    committed_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)

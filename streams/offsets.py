@@ -16,7 +16,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from sqlalchemy import RowMapping, literal, or_, select, update
+from sqlalchemy import Connection, RowMapping, literal, or_, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 
@@ -171,6 +171,16 @@ class OffsetBook:
         with self._store.read() as connection:
             rows = connection.execute(select(table).order_by(table.c.topic, table.c.partition))
             return [_state(row._mapping) for row in rows]
+
+    @staticmethod
+    def list_streamed(connection: Connection) -> frozenset[str]:
+        """Return the sources whose statements came as a stream.
+
+        A source's name has no dot, so the last part of its topic is it, whatever the prefix.
+        """
+        table = tables.stream_offset
+        topics = connection.scalars(select(table.c.topic).where(table.c.consumed > 0).distinct())
+        return frozenset(topic.rpartition(".")[2] for topic in topics)
 
     def reposition(
         self, topic: str, *, partition: int | None, next_offset: int, is_anew: bool = False

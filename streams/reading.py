@@ -53,7 +53,7 @@ class Reading:
     `refs` are the records that it is about, its own first. A `change` has to be completed from what is held before
     its commands can be made, or is one of the whole source. `is_repeat`: it was taken before, and nothing but
     arrival would tell it from news. `seen` is the CID that the source's own row bears, where the contract names its
-    field.
+    field. `mark` says nothing about a record, but may say how far the source's log is.
     """
 
     fetched: Fetched
@@ -66,6 +66,7 @@ class Reading:
     is_tombstone: bool = False
     is_repeat: bool = False
     seen: CidSeen | None = None
+    mark: Ignored | None = None
 
 
 class CommandReader:
@@ -82,7 +83,7 @@ class CommandReader:
         said = reader.read(fetched.key, fetched.value, fetched.headers)
         seen = _find_seen(contract, said)
         if isinstance(said, Ignored):
-            return Reading(fetched, contract, author)
+            return Reading(fetched, contract, author, mark=said)
         if isinstance(said, Truncation):
             return Reading(fetched, contract, author, change=said)
         if isinstance(said, Rename):

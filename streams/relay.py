@@ -9,7 +9,7 @@
 
 Invariant: the place moves only after the commit, so that what was not told is told again. Readers of committed
 messages see those of a key in order; after a crash a batch may come again, and (key, version) tells. Rejects are marked
-as told in the transaction that moves the place.
+as told in the transaction that moves the place, which notes too what was sent (`streams.ledger`).
 Elsewhere: what is told (`streams.outbox`), what messages hold (`streams.messages`), counting (`service.relay_notes`).
 """
 
@@ -22,7 +22,7 @@ from itertools import chain
 from typing import Final, Protocol
 
 from identity.errors import StoreBusy, StoreFull, StoreMigrating, StoreUnreachable
-from identity.model import Instant
+from identity.model import CrosswalkEvent, Instant, KeyStatus
 from identity.statement import format_instant
 from identity.store_sql.transaction import SqlTransaction
 from matching.errors import SameasError
@@ -30,10 +30,12 @@ from streams.errors import KafkaFenced, KafkaRefused, KafkaUnreachable
 from streams.kafka_admin import apply_topics
 from streams.kafka_options import KafkaAddress
 from streams.kafka_transactions import KafkaSession
+from streams.ledger import DeliveryLedger
 from streams.messages import MessageWriter, OutMessage, RejectOrigin, RejectRow
 from streams.outbox import Outbox, OutboxBatch, OutboxPlace
 from streams.refused import Reject, RejectBook
 from streams.relay_place import RelayPlace
+from streams.sent_places import SentPlaces
 from streams.topics import PARTITIONS_DEFAULT, TopicNames, plan_topics
 
 __all__ = ["Relay", "RelayNotes", "RelayStep", "TopicMaker"]
@@ -134,6 +136,7 @@ class Relay:
         place: RelayPlace,
         address: KafkaAddress,
         *,
+        ledger: DeliveryLedger,
         names: TopicNames,
         topics: TopicMaker,
         notes: RelayNotes,
@@ -143,6 +146,8 @@ class Relay:
     ) -> None:
         self._outbox = outbox
         self._place = place
+        self._ledger = ledger
+        self._sent = SentPlaces()
         self._address = address
         self._session_name = f"{names.prefix}.relay"
         self._writer = MessageWriter(names)
@@ -215,7 +220,12 @@ class Relay:
     def _send(self, session: KafkaSession, batch: OutboxBatch) -> None:
         sources = {one.event.source for one in batch.keys} | {one.source for one in batch.rejects}
         self._topics.ensure(sources, session)
-        count = session.send(self._messages(batch), written=lambda: self._reached(RelayStep.PRODUCED))
+        self._sent = SentPlaces()
+        count = session.send(
+            self._messages(batch),
+            written=lambda: self._reached(RelayStep.PRODUCED),
+            place_of=self._sent.place_of,
+        )
         self._retry_s = _RETRY_S_MIN
         lag_us = max(0, self._now() - (batch.begun_at or 0))
         self._notes.sent(event_count=len(batch.keys), message_count=count, lag_us=lag_us)
@@ -225,6 +235,7 @@ class Relay:
 
         def save_beside(tx: SqlTransaction) -> None:
             RejectBook.note_told(tx, [one.id for one in batch.rejects], now=now)
+            self._ledger.note_sent_in(tx, list(self._sent.list_sent(now=now)))
             self._reached(RelayStep.SAVING)
 
         if not self._place.advance(at, batch.end, now=now, beside=save_beside):
@@ -235,9 +246,14 @@ class Relay:
     def _messages(self, batch: OutboxBatch) -> Iterator[OutMessage]:
         return chain(
             (self._writer.cid(*change) for change in batch.cids),
-            chain.from_iterable(self._writer.change(*change) for change in batch.keys),
+            chain.from_iterable(self._change(*change) for change in batch.keys),
             (self._writer.reject(_reject_row(reject)) for reject in batch.rejects),
         )
+
+    def _change(self, event: CrosswalkEvent, status: KeyStatus) -> Iterator[OutMessage]:
+        *others, assignment = self._writer.change(event, status)
+        yield from others
+        yield self._sent.expect(assignment, event)
 
     def _still(self) -> None:
         """Show that this relay runs; gives up when it is to stop or another one has taken over."""

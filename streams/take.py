@@ -228,6 +228,9 @@ def _find_reached(readings: Sequence[Reading]) -> Reached:
     numbers = [command.version for command in commands if command.version is not None]
     numbers += [one.change.version for one in readings if isinstance(one.change, Truncation)]
     times = [command.effective_at for command in commands if command.effective_at is not None]
+    marks = [one.mark for one in readings if one.mark is not None and one.mark.version is not None]
+    numbers += [mark.version for mark in marks if mark.version is not None]
+    times += [mark.committed_at for mark in marks if mark.committed_at is not None]
     epoch = max(one.contract.epoch for one in readings)
     return Reached(epoch, max(numbers, default=NO_NUMBER), max(times, default=0))
 

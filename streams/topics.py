@@ -71,6 +71,10 @@ class TopicNames:
         """The CID of each of the source's keys, as rows for a sink."""
         return f"{self.prefix}.assignments.{source}"
 
+    def sink(self, source: str) -> str:
+        """The name of the connector that writes the source's assignments into its database."""
+        return f"{self.prefix}-sink-{source}"
+
     def dead_letters(self, source: str) -> str:
         """What the source's sink could not write."""
         return f"{self.prefix}.dead-letters.{source}"

@@ -30,6 +30,8 @@ class Caller:
     scopes: frozenset[str]
     sources: frozenset[str] | None = None
     name: str = ""
+    serves: str = ""
+    """What asks with this key: `system:NAME`, `product:NAME`, or empty where nobody said."""
 
     @property
     def author(self) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
+from identity.api.caller import Caller
 from identity.contract import SourceContract
 from identity.model import Cid, Instant, KeyStatus, RecordRef
 
@@ -64,6 +65,10 @@ class Doors(Protocol):
 
     async def write(self, order: Order) -> OrderAnswer:
         """Return what a resolver process answered; raises its error."""
+        ...
+
+    def note_look_up(self, caller: Caller, source: str, count: int) -> None:
+        """Count so many keys of a source that the caller looked up; writes nothing."""
         ...
 
     def stream_lines(self, request: Request, contract: SourceContract, *, author: str) -> Response:

@@ -7,6 +7,7 @@ Elsewhere: the reads themselves (`identity.look_up`), the fast path of one key
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -54,7 +55,8 @@ def add_lookup_routes(router: APIRouter, doors: Doors) -> None:
     async def get_cid_of_key(request: Request) -> Response:
         """Look one key up."""
         source, key = path_text(request, "source"), path_text(request, "key")
-        caller_of(request).check_sources((source,))
+        caller = caller_of(request)
+        caller.check_sources((source,))
         contract = await doors.contract_of(source)
         check_key_in_path(contract)
         ref = RecordRef(source, check_key(contract, key))
@@ -66,6 +68,7 @@ def add_lookup_routes(router: APIRouter, doors: Doors) -> None:
             (cid, status), horizon = found.rows[0], found.horizon
         else:
             cid, status, horizon = await doors.find_current(ref)
+        doors.note_look_up(caller, source, 1)
         return json_response(
             {
                 "source": source,
@@ -83,15 +86,19 @@ def add_lookup_routes(router: APIRouter, doors: Doors) -> None:
         is_arrow = media_type_of(request) == ARROW
         times = _times_of_query(request) if is_arrow else _NO_TIMES
 
-        def answer(identity: Identity) -> Response:
+        def answer(identity: Identity) -> tuple[Response, Counter[str]]:
             asked = _read_arrow(body, times) if is_arrow else _read_json(body)
             caller.check_sources(set(asked.sources))
             found = asked.put_to(identity)
             if wants_arrow:
-                return looked_up_stream(asked.sources, asked.keys, found)
-            return json_response({"cids": asked.answered(found), "horizon": format_instant(found.horizon)})
+                return looked_up_stream(asked.sources, asked.keys, found), Counter(asked.sources)
+            document = {"cids": asked.answered(found), "horizon": format_instant(found.horizon)}
+            return json_response(document), Counter(asked.sources)
 
-        return await doors.read(answer)
+        response, counts = await doors.read(answer)
+        for source, count in counts.items():
+            doors.note_look_up(caller, source, count)
+        return response
 
     router.add_api_route(
         endpoint=get_cid_of_key,

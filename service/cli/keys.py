@@ -27,13 +27,16 @@ def create(
     source: Annotated[
         list[str] | None, typer.Option(help="Bind the key to this source; may be repeated.")
     ] = None,
+    serves: Annotated[
+        str | None, typer.Option(help="What asks with it: system:NAME or product:NAME.")
+    ] = None,
 ) -> None:
     """Make an API key and print it; it is shown only here.
 
     Example: sameas key create "CRM write-back" --scope read --scope write --source crm
     """
     with _open_keys() as keys:
-        row, text = keys.create(name, scopes=scope, sources=source or None, author=os_author())
+        row, text = keys.create(name, scopes=scope, sources=source or None, author=os_author(), serves=serves)
     typer.echo(f"{row.id}", err=True)
     typer.echo(text)
 
@@ -51,6 +54,7 @@ def list_keys(as_json: AsJson = False) -> None:
                 "name": row.name,
                 "scopes": row.scopes,
                 "sources": row.sources,
+                "serves": row.serves,
                 "created_at": format_instant(row.created_at),
                 "created_by": row.created_by,
                 "revoked_at": None if row.revoked_at is None else format_instant(row.revoked_at),
@@ -60,7 +64,7 @@ def list_keys(as_json: AsJson = False) -> None:
     if as_json:
         print_document(rows)
     else:
-        columns = ("id", "name", "scopes", "sources", "created_at", "created_by", "revoked_at")
+        columns = ("id", "name", "scopes", "sources", "serves", "created_at", "created_by", "revoked_at")
         print_table(columns, [[_joined(row[column]) for column in columns] for row in rows])
 
 

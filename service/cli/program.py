@@ -8,6 +8,7 @@ from __future__ import annotations
 import typer
 
 from service.cli.bulk import evaluate, load
+from service.cli.coverage import coverage, read_back, wait
 from service.cli.exports import export_app
 from service.cli.judging import judge_app
 from service.cli.keys import key_app
@@ -48,6 +49,9 @@ app.add_typer(connect_app, name="connect")
 app.add_typer(worker_app, name="worker")
 app.add_typer(rejects_app, name="rejects")
 app.command()(relay)
+app.command()(coverage)
+app.command()(wait)
+app.command("read-back")(read_back)
 app.command()(asyncapi)
 app.add_typer(webhook_app, name="webhook")
 app.command()(webhooks)

@@ -33,6 +33,7 @@ from identity.service import Identity
 from identity.statement import read_line, read_statement
 from matching.errors import SameasError
 from service.errors import InternalFault
+from streams.ledger import DeliveryLedger
 
 __all__ = ["JobAnswer", "Worker"]
 
@@ -240,6 +241,10 @@ class Worker:
         left = self._identity.settle_some(limit=job.head["limit"])
         return JobAnswer(200, orjson.dumps({"left": left}))
 
+    def _follow(self, _job: _Job) -> JobAnswer:
+        is_done = DeliveryLedger(self._identity).follow()
+        return JobAnswer(200, orjson.dumps({"is_done": is_done}))
+
 
 def _write_record(job: _Job) -> None:
     entry = job.entries[0]
@@ -286,6 +291,7 @@ _DOERS: Final[dict[str, Callable[[Worker, _Job], JobAnswer]]] = {
     "judge": Worker._judge,
     "withdraw_judgement": Worker._withdraw_judgement,
     "settle": Worker._settle,
+    "follow": Worker._follow,
     "put_subscriber": Worker._put_subscriber,
     "acknowledge": Worker._acknowledge,
     "remove_subscriber": Worker._remove_subscriber,

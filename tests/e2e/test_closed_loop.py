@@ -27,6 +27,9 @@ CONTRACT = {
     "key": "id",
     "region": "GB",
     "approach": 3,
+    "cid_field": "cid",
+    "cid_within_s": 60,
+    "coverage_min": 1,
     "mapping": {"given_name": "given", "family_name": "family", "email": "email", "birth_date": "born"},
 }
 Row = tuple[object, ...]
@@ -82,6 +85,7 @@ def test_the_cid_comes_back_to_the_row_through_inserts_updates_deletes_key_chang
     kafka_connect_url: str,
     connectors: Connectors,
     logical_postgres_url: str,
+    postgres_url: str,
     tmp_path: Path,
 ) -> None:
     contract = tmp_path / "crm.json"
@@ -161,6 +165,40 @@ def test_the_cid_comes_back_to_the_row_through_inserts_updates_deletes_key_chang
             ),
             "at rest the sink's table is the crosswalk",
         )
+
+        # What a product does before it publishes: it reads up to here, and waits until all of that has its CID.
+        [(read_up_to,)] = crm.execute("SELECT pg_current_wal_lsn()::text").fetchall()
+        sameas("wait", "crm", "--position", str(read_up_to), "--timeout", str(WAIT_S_MAX))
+        coverage = json.loads(sameas("coverage", "crm", "--json"))
+        assert coverage["watermark"]["version"] >= as_number(str(read_up_to))
+        assert (coverage["records"], coverage["with_current_cid"], coverage["share"]) == (1, 1, 1.0)
+        assert (coverage["evidence"], coverage["met"]) == ("cid_seen", True)
+        assert coverage["approach"] == {"declared": 3, "observed": 3}
+
+        # The CID that came back says nothing new: what it was stated by is told once.
+        told_before = count_events(postgres_url)
+        crm.execute("UPDATE customer SET cid = NULL WHERE id = '30'")
+        await_true(
+            lambda: json.loads(sameas("coverage", "crm", "--json"))["share"] == 0.0, "a lost CID is a gap"
+        )
+        crm.execute("UPDATE customer_cid SET version = version WHERE source_key = '30'")
+        await_true(
+            lambda: json.loads(sameas("coverage", "crm", "--json"))["share"] == 1.0, "and closes again"
+        )
+        assert count_events(postgres_url) == told_before
+
+
+def count_events(url: str) -> int:
+    """Return how many changes of the crosswalk there were."""
+    with psycopg.connect(url) as store:
+        [(count,)] = store.execute("SELECT count(*) FROM event").fetchall()
+    return int(count)
+
+
+def as_number(lsn: str) -> int:
+    """Return PostgreSQL's LSN as a number."""
+    high, _, low = lsn.partition("/")
+    return (int(high, 16) << 32) | int(low, 16)
 
 
 def lookup(sameas: Sameas, *names: str) -> list[Row]:

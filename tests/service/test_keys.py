@@ -116,3 +116,19 @@ def test_admin_implies_all_and_steward_implies_read_only() -> None:
     assert granted_scopes(("steward",)) == {"steward", "read"}
     assert granted_scopes(("write",)) == {"write"}
     assert granted_scopes(("read", "write")) == {"read", "write"}
+
+
+def test_a_key_says_what_asks_with_it(keys: ApiKeys) -> None:
+    row, text = keys.create("crm", scopes=("read",), author="os:root", serves="system:crm")
+
+    found = keys.find_caller(text)
+
+    assert found is not None
+    assert (row.serves, found.serves) == ("system:crm", "system:crm")
+    assert [one.serves for one in keys.list_all()] == ["system:crm"]
+
+
+@pytest.mark.parametrize("serves", ["crm", "system:", "product:A", "system:crm:x", ""])
+def test_a_key_serves_a_system_or_a_product_by_its_name(keys: ApiKeys, serves: str) -> None:
+    with pytest.raises(ApiKeyRefused, match="serves system:NAME or product:NAME"):
+        keys.create("crm", scopes=("read",), author="os:root", serves=serves)

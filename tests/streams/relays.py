@@ -30,6 +30,7 @@ from matching.errors import SameasError
 from streams.kafka_admin import apply_topics
 from streams.kafka_options import KafkaAddress
 from streams.kafka_transactions import KafkaSession
+from streams.ledger import DeliveryLedger
 from streams.messages import split_crosswalk_key
 from streams.outbox import Outbox, OutboxBatch, OutboxPlace
 from streams.relay import Relay, RelayStep, TopicMaker
@@ -114,6 +115,7 @@ def build(
         Outbox(identity),
         place or RelayPlace(identity.store, holder=secrets.token_hex(8), silent_us_max=10_000_000),
         address,
+        ledger=DeliveryLedger(identity),
         names=names,
         topics=TopicMaker(address, names, partitions=PARTITIONS, replicas=1),
         notes=notes,

@@ -143,3 +143,11 @@ def test_whatever_comes_first_the_record_ends_covered_once_the_last_cid_was_ackn
 
 def replace_assignment(change: Assignment, **values: object) -> Assignment:
     return change._replace(**values)  # type: ignore[arg-type]
+
+
+def test_what_a_sink_wrote_before_the_column_was_emptied_is_no_evidence_any_more(issued: Delivery) -> None:
+    sent = note_sent(issued, Sent(REF, 1, 150, 0, 7))
+
+    emptied = acknowledge(acknowledge(sent, found(OLD)), found(None))
+
+    assert (emptied.sent_part, emptied.sent_offset) == (None, None)

@@ -1,0 +1,62 @@
+"""`sameas coverage`, `sameas wait` and `sameas read-back`, as their users run them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.service.server import COMMAND, environment
+
+pytestmark = pytest.mark.slow
+
+
+def sameas(data_dir: Path, *arguments: str, given: str = "", status: int = 0) -> str:
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        env=environment(data_dir),
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    data_dir = tmp_path / "data"
+    (tmp_path / "crm.json").write_text('{"domain": "sales", "key": "id"}', encoding="utf-8")
+    (tmp_path / "crm.csv").write_text("id,full_name\n1,Ada Byron\n2,Max Muster\n", encoding="utf-8")
+    sameas(data_dir, "source", "put", "crm", str(tmp_path / "crm.json"))
+    sameas(data_dir, "load", "crm", str(tmp_path / "crm.csv"))
+    return data_dir
+
+
+def test_cids_read_back_close_the_gaps_that_a_product_waits_for(data_dir: Path, tmp_path: Path) -> None:
+    database = tmp_path / "crm.db"
+    found = json.loads(sameas(data_dir, "lookup", "crm/1", "crm/2", "--json"))["cids"]
+    with sqlite3.connect(database) as crm:
+        crm.execute("CREATE TABLE customer_cid (source_key text PRIMARY KEY, cid text)")
+        crm.execute("INSERT INTO customer_cid VALUES ('1', ?)", (found[0]["cid"],))
+    read_back = ("read-back", "crm", "--database", "-", "--table", "customer_cid")
+
+    assert sameas(data_dir, *read_back, given=f"sqlite:///{database}\n") == "crm: 1 changed\n"
+    sameas(data_dir, "wait", "crm", "--timeout", "0", status=1)
+    assert json.loads(sameas(data_dir, "coverage", "crm", "--json"))["share"] == 0.5
+
+    with sqlite3.connect(database) as crm:
+        crm.execute("INSERT INTO customer_cid VALUES ('2', ?)", (found[1]["cid"],))
+    crm.close()
+    sameas(data_dir, *read_back, given=f"sqlite:///{database}\n")
+    assert sameas(data_dir, "wait", "crm", "--timeout", "0") == "crm: reached\n"
+    assert "read_back" in sameas(data_dir, "coverage", "crm")
+
+
+def test_what_cannot_be_waited_for_is_refused(data_dir: Path) -> None:
+    sameas(data_dir, "wait", "crm", "--position", "soon", status=1)
+    sameas(data_dir, "wait", "nobody", status=1)
