@@ -147,6 +147,9 @@ class TableWriter(Protocol):
     def insert_rows(self, table: str, rows: Sequence[Row]) -> None:
         """Insert rows that hold every column of the table."""
 
+    def insert_absent_rows(self, table: str, rows: Sequence[Row]) -> set[int]:
+        """Insert rows whose first column, the id, the caller has not found; return the ids that nobody else inserted."""
+
     def update_rows(self, table: str, by: Sequence[str], columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Set `columns` where `by` equals; a row holds the `by` values, then the column values."""
 

@@ -201,7 +201,7 @@ class DeliveryLedger:
             there = [(held[rid], after[rid]) for rid in rest if rid in held]
             tx.update_rows("delivery", ("rid",), Delivery._fields[1:], [one for _, one in there])
             missing = [after[rid] for rid in rest if rid not in held]
-            inserted = self._insert_rows(tx, missing)
+            inserted = tx.insert_absent_rows("delivery", missing)
             there += [(before_all[one.rid], one) for one in missing if one.rid in inserted]
             for before, one in there:
                 delta = deltas[one.source]
@@ -219,16 +219,6 @@ class DeliveryLedger:
             query = select(table).where(table.c.rid.in_(part)).order_by(table.c.rid).with_for_update()
             held.update((row.rid, Delivery._make(row)) for row in tx.connection.execute(query))
         return held
-
-    def _insert_rows(self, tx: SqlTransaction, rows: Sequence[Delivery]) -> set[int]:
-        """Insert rows that nobody else has inserted; return which."""
-        table = tables.delivery
-        inserted: set[int] = set()
-        for part in _parts(rows):
-            query = self._insert(table).values([one._asdict() for one in part])
-            done = tx.connection.execute(query.on_conflict_do_nothing().returning(table.c.rid))
-            inserted.update(done.scalars())
-        return inserted
 
     def _add_to_tallies(self, tx: SqlTransaction, deltas: Mapping[str, Sequence[int]]) -> None:
         table = tables.delivery_tally

@@ -186,6 +186,14 @@ class PostgresTransaction(SqlTransaction):
         elif rows:
             self._cursor.execute(_insert_sql(table), _columns(_column_types(table), rows))
 
+    def insert_absent_rows(self, table: str, rows: Sequence[Row]) -> set[int]:
+        if not rows:
+            return set()
+        name = next(iter(_table(table).primary_key)).name
+        sql = f"{_insert_sql(table)} ON CONFLICT DO NOTHING RETURNING {name}"
+        self._cursor.execute(sql, _columns(_column_types(table), rows))
+        return {row[0] for row in self._cursor.fetchall()}
+
     def update_rows(self, table: str, by: Sequence[str], columns: Sequence[str], rows: Sequence[Row]) -> None:
         if rows:
             self._cursor.execute(

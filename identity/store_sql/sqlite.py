@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import orjson
 
@@ -125,6 +125,10 @@ class SqliteTransaction(SqlTransaction):
     def insert_rows(self, table: str, rows: Sequence[Row]) -> None:
         if rows:
             self._cursor.executemany(_insert_sql(table), rows)
+
+    def insert_absent_rows(self, table: str, rows: Sequence[Row]) -> set[int]:
+        self.insert_rows(table, rows)  # nobody else writes: what the caller did not find is not there
+        return {int(cast("int", row[0])) for row in rows}
 
     def update_rows(self, table: str, by: Sequence[str], columns: Sequence[str], rows: Sequence[Row]) -> None:
         if rows:

@@ -140,6 +140,9 @@ class SqlTransaction(ABC):
     def insert_rows(self, table: str, rows: Sequence[Row]) -> None: ...
 
     @abstractmethod
+    def insert_absent_rows(self, table: str, rows: Sequence[Row]) -> set[int]: ...
+
+    @abstractmethod
     def update_rows(
         self, table: str, by: Sequence[str], columns: Sequence[str], rows: Sequence[Row]
     ) -> None: ...
@@ -281,10 +284,9 @@ class SqlTransaction(ABC):
 
     def list_version_facts(self, rid: int, *, read_since: int = 0) -> list[VersionFacts]:
         rows = self._query(
-            f"SELECT version, effective_at, digest FROM record_version WHERE rid = {self._mark} "
-            f"AND contract_version >= {self._mark} ORDER BY vid",
-            rid,
-            read_since,
+            "SELECT version, effective_at, digest FROM record_version "
+            f"WHERE rid = {self._mark} AND contract_version >= {self._mark} ORDER BY vid",
+            *(rid, read_since),
         )
         return [(version, effective_at, bytes(digest)) for version, effective_at, digest in rows]
 
