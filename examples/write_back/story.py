@@ -4,7 +4,9 @@ What happens:
 1. The CRM has a table of customers. Debezium tells its changes, `sameas` answers with CIDs, the JDBC sink and a
    trigger put them into the table. No line of the CRM's own code is changed.
 2. Billing states its accounts over HTTP and stores the CID that it is answered.
-3. Both publish their data product, with the CID in it; a consumer joins them. It asks nobody.
+3. Both publish their data product, with the CID in it. The CRM's is gated: it is published up to a position of which
+   `sameas wait` says that all before it has its CID, or not at all.
+4. A consumer joins them. It asks nobody.
 
 Invariant: public doors only: the command line, SQL, Connect's REST interface.
 Elsewhere: the servers it runs on (`examples.write_back.__main__`), what every example stands on (`examples.rig`).
@@ -23,7 +25,7 @@ import psycopg
 import pyarrow as pa
 from pyarrow import parquet
 
-from examples.rig import Sameas, promise, show, wait_until
+from examples.rig import CommandFailed, Sameas, promise, show, wait_until
 
 __all__ = ["Servers", "play"]
 
@@ -50,6 +52,12 @@ INSERT INTO customer VALUES
     (1, 'Ada', 'Byron', 'ada.byron@mail.example.org', '1985-12-10', 'private'),
     (2, 'Charles', 'Babbage', 'charles.babbage@mail.example.org', '1971-12-26', 'private')
 """
+WHILE_ALL_RUNS: Final = """
+INSERT INTO customer VALUES (5, 'Grace', 'Hopper', 'grace.hopper@mail.example.org', '1976-12-09', 'private')
+"""
+WHILE_NOTHING_RUNS: Final = """
+INSERT INTO customer VALUES (6, 'Joan', 'Clarke', 'joan.clarke@mail.example.org', '1987-06-24', 'private')
+"""
 LATER: Final = """
 INSERT INTO customer VALUES
     (3, 'Mary', 'Somerville', 'mary.somerville@mail.example.org', '1980-12-26', 'business'),
@@ -63,6 +71,7 @@ ACCOUNTS: Final = {
         "birth_date": "1980-12-26",
     },
 }
+COVERAGE: Final = ("records", "with_current_cid", "share", "lag_ms", "evidence", "met", "approach")
 OWED: Final = {"B-77": 120, "B-78": 35}
 JOIN: Final = """
 SELECT segment, count(*) AS customers, sum(owed) AS owed
@@ -120,9 +129,31 @@ def play(
             accounts = _open_accounts(sameas, service)
             promise("its customer B-77 is the CRM's 1 and 4", holds=accounts["B-77"] == cids[1])
 
-        show("3. Products are published with the CID in them; a consumer joins, while sameas is down.")
-        products = _publish(crm, accounts, home)
-        joined = _join(products)
+            show("3. The CRM's product is published up to the watermark, and no further.")
+            crm.execute(WHILE_ALL_RUNS)
+            product = home / "crm.parquet"
+            promise("a row that has just come is waited for", holds=_publish(sameas, crm, product))
+            published = parquet.read_table(product)
+            promise(
+                f"all {published.num_rows} rows of it have their CID",
+                holds=published.num_rows == 5 and published.column("cid").null_count == 0,
+            )
+            coverage = service.get("/v1/sources/crm/coverage").raise_for_status().json()
+            show(f"     coverage: {json.dumps({name: coverage[name] for name in COVERAGE})}")
+            promise(
+                "governance sees approach 3 in use, by the CIDs that the CRM's own changes bear",
+                holds=(coverage["share"], coverage["met"], coverage["evidence"]) == (1.0, True, "cid_seen")
+                and coverage["approach"] == {"declared": 3, "observed": 3},
+            )
+        crm.execute(WHILE_NOTHING_RUNS)
+        promise(
+            "with sameas down, a new row has no CID: the product is not published",
+            holds=not _publish(sameas, crm, product, wait_s=2),
+        )
+        promise("and the last one stands, whole", holds=parquet.read_table(product) == published)
+
+        show("4. A consumer joins the products on the CID, while sameas is down.")
+        joined = _join({"crm": product, "billing": _publish_accounts(accounts, home)})
         for segment, customers, owed in joined:
             show(f"     {segment:9} {customers} customer  {owed:>4} owed")
         promise(
@@ -173,19 +204,30 @@ def _open_accounts(sameas: Sameas, service: httpx.Client) -> dict[str, str]:
     return cids
 
 
-def _publish(crm: psycopg.Connection[Any], accounts: Mapping[str, str], home: Path) -> dict[str, Path]:
-    """Write both source-aligned products; the CRM's is a query of its own table."""
-    rows = crm.execute("SELECT cid, segment FROM customer").fetchall()
-    tables = {
-        "crm": pa.table({"cid": [row[0] for row in rows], "segment": [row[1] for row in rows]}),
-        "billing": pa.table(
-            {"cid": list(accounts.values()), "owed": [OWED[account] for account in accounts]}
-        ),
-    }
-    products = {name: home / f"{name}.parquet" for name in tables}
-    for name, table in tables.items():
-        parquet.write_table(table, products[name])
-    return products
+def _publish(sameas: Sameas, crm: psycopg.Connection[Any], product: Path, *, wait_s: int = 60) -> bool:
+    """Write the CRM's product, a query of its own table, once all that is in it has its CID; False when it has not."""
+    # The rows first, then the position: what was read lies before it.
+    cut = [row[0] for row in crm.execute("SELECT id FROM customer")]
+    [(position,)] = crm.execute("SELECT pg_current_wal_lsn()::text").fetchall()
+    try:
+        sameas("wait", "crm", "--position", position, "--timeout", str(wait_s))
+    except CommandFailed as exc:
+        if "not reached" not in str(exc):
+            raise
+        return False
+    rows = crm.execute("SELECT cid, segment FROM customer WHERE id = ANY(%s)", (cut,)).fetchall()
+    _write(product, cid=[row[0] for row in rows], segment=[row[1] for row in rows])
+    return True
+
+
+def _publish_accounts(accounts: Mapping[str, str], home: Path) -> Path:
+    product = home / "billing.parquet"
+    _write(product, cid=list(accounts.values()), owed=[OWED[account] for account in accounts])
+    return product
+
+
+def _write(product: Path, **columns: list[Any]) -> None:
+    parquet.write_table(pa.table(columns), product)
 
 
 def _join(products: Mapping[str, Path]) -> list[tuple[Any, ...]]:
