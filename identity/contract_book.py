@@ -110,10 +110,9 @@ class ContractBook:
                 if contract.epoch == before.epoch:
                     contract = replace(contract, epoch_since=before.epoch_since)
                 else:
+                    # What a truncation of the former epoch made stale, means nothing any more.
                     contract = replace(contract, epoch_since=version)
-                    values["floor_version"] = (
-                        None  # a truncation of a former epoch makes nothing stale any more
-                    )
+                    values["floor_version"] = None
                 tx.connection.execute(update(source).where(source.c.name == name).values(values))
                 if changes_matching(before, contract):
                     _unsettle(tx.connection, name, version)
