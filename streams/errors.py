@@ -21,8 +21,6 @@ Elsewhere: the HTTP status of each category (`service.problems`); all codes in `
         + WorkerStopped                going on would pass over messages
           - MessagesLost, MessageUnreadable
         + PartitionUnknown             no worker has ever taken from it
-        + ReadBackRefused              a source's table cannot be read back
-        + SourceDatabaseUnreachable    a source's database does not answer
         + PositionNotReached           something up to there still lacks its CID
         + PositionInvalid              a text is no position in a source's order
         + RejectUnknown, RejectClosed, RejectBehind, RejectUnmendable
@@ -62,7 +60,6 @@ __all__ = [
     "PartitionUnknown",
     "PositionInvalid",
     "PositionNotReached",
-    "ReadBackRefused",
     "RejectBehind",
     "RejectClosed",
     "RejectUnknown",
@@ -71,7 +68,6 @@ __all__ = [
     "RowMalformed",
     "RowRefused",
     "RowTooLarge",
-    "SourceDatabaseUnreachable",
     "StreamsError",
     "TooManyRefused",
     "WebhookInvalid",
@@ -258,21 +254,6 @@ class PositionInvalid(StreamsError):
 
     code = "position_invalid"
     category = Category.INCORRECT
-
-
-class ReadBackRefused(StreamsError):
-    """A source's table cannot be read back: its URL, the table, or a column."""
-
-    code = "read_back_invalid"
-    category = Category.INCORRECT
-
-
-class SourceDatabaseUnreachable(StreamsError):
-    """A source's database does not answer."""
-
-    code = "source_database_unreachable"
-    category = Category.UNAVAILABLE
-    retryable = True
 
 
 class PositionNotReached(StreamsError):

@@ -1,4 +1,4 @@
-"""`sameas coverage` and `sameas wait`: how far the CIDs have come back to a source.
+"""`sameas coverage`, `wait` and `read-back`: how far the CIDs have come back to a source.
 
 Elsewhere: what is measured (`streams.coverage`), the same over HTTP (`streams.coverage_routes`).
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.session import EXIT_REFUSED, open_identity
+from service.cli.session import EXIT_REFUSED, open_identity, read_settings
 from service.cli.show import AsJson, print_document, print_table
 
 if TYPE_CHECKING:
@@ -86,55 +86,37 @@ def wait(
 def read_back(
     source: Annotated[str, typer.Argument(metavar="SOURCE")],
     *,
-    database: Annotated[
-        str, typer.Option(help="SQLAlchemy URL of its database; - reads it from standard input.")
-    ],
-    table: Annotated[str, typer.Option(help="Where the CIDs stand, as schema.table.")],
-    key_column: Annotated[str, typer.Option()] = "source_key",
-    cid_column: Annotated[str, typer.Option()] = "cid",
+    table: Annotated[str, typer.Option(help="Where its keys and CIDs stand: schema.table or table.")],
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of the source key; repeated for a composite one. The contract's key if left out."
+        ),
+    ] = None,
+    cid_column: Annotated[str, typer.Option(help="Column of the CID; text or uuid.")] = "cid",
     every: Annotated[
-        float | None, typer.Option(min=1, help="Again every so many seconds, until Ctrl-C or SIGTERM.")
+        float | None, typer.Option(min=1, help="Again every so many seconds, until SIGTERM or Ctrl-C.")
     ] = None,
     whole: Annotated[
-        bool, typer.Option("--all", help="Read every row, so that CIDs that were lost are found too.")
+        bool, typer.Option("--all", help="Look at all records, so that CIDs that were lost are found too.")
     ] = False,
 ) -> None:
-    """Read CIDs back from the source's own database: evidence that they have arrived.
+    """Read CIDs back from a source's own table, as evidence; SAMEAS_WRITE_BACK_URL says where it is.
 
-    Example: sameas read-back crm --database - --table public.customer_cid --every 10
+    Example: sameas read-back crm --table public.customer_cid --key source_key --every 10
     """
-    import signal
-    import sys
-    import threading
+    from service.read_back_running import run_read_back
 
-    from service.clock import SystemClock
-    from streams.errors import SourceDatabaseUnreachable
-    from streams.ledger import DeliveryLedger
-    from streams.read_back import ReadBack, open_cid_table
-
-    stopping = threading.Event()
-    if every is not None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopping.set())
-    url = sys.stdin.readline() if database == "-" else database
-    with open_identity() as identity:
-        identity.get_source(source)
-        cids = open_cid_table(url, table, key_column=key_column, cid_column=cid_column)
-        try:
-            reader = ReadBack(identity, source, cids, now=SystemClock().now)
-            while True:
-                try:
-                    DeliveryLedger(identity).follow(batches_max=100)
-                    count = reader.read_all() if whole else reader.read_waiting()
-                    typer.echo(f"{source}: {count} changed")
-                except SourceDatabaseUnreachable as exc:
-                    if every is None:
-                        raise
-                    typer.echo(f"{exc.code}: {exc.detail}", err=True)
-                if every is None or stopping.wait(every):
-                    return
-        finally:
-            cids.engine.dispose()
+    run_read_back(
+        read_settings(),
+        source,
+        table=table,
+        key_columns=tuple(key or ()),
+        cid_column=cid_column,
+        every_s=every,
+        is_whole=whole,
+        tell=typer.echo,
+    )
 
 
 def _all_taken(identity: Identity, source: str) -> Position:

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from identity.service import Identity
+from streams.customer_table import CustomerTable, read_table_name
 from streams.delivery import Evidence
-from streams.errors import ReadBackRefused, SourceDatabaseUnreachable
 from streams.ledger import DeliveryLedger
-from streams.read_back import ReadBack, open_cid_table
+from streams.read_back import ReadBack
 from tests.identity.stores import find_cid, stated, tell
 from tests.streams.test_ledger import read_rows
 
@@ -50,9 +50,10 @@ def reader(sqlite_identity: Identity, source: Engine, source_url: str) -> Iterat
         stated("no-number", email=("n",)),
     )
     DeliveryLedger(sqlite_identity).follow()
-    table = open_cid_table(source_url, "customer", key_column="id", cid_column="cid")
+    name = read_table_name("customer", key_columns=("id",), cid_column="cid")
+    table = CustomerTable(source_url, name)
     yield ReadBack(sqlite_identity, "crm", table, now=lambda: 2 * 10**15)
-    table.engine.dispose()
+    table.close()
 
 
 def covered(identity: Identity) -> list[str]:
@@ -85,7 +86,7 @@ def test_a_whole_pass_finds_what_was_lost(
     assert covered(sqlite_identity) == []
 
 
-def test_a_whole_pass_reads_every_row_once_in_parts(
+def test_more_records_than_one_statement_takes_are_read_in_parts(
     sqlite_identity: Identity, source: Engine, reader: ReadBack
 ) -> None:
     keys = [str(n) for n in range(10, 1_110)]
@@ -96,30 +97,5 @@ def test_a_whole_pass_reads_every_row_once_in_parts(
     with source.begin() as connection:
         connection.execute(text("INSERT INTO customer VALUES (:id, 'x', :cid)"), rows)
 
-    assert reader.read_all() == 1_100
-
-
-@pytest.mark.parametrize(
-    ("table", "key_column"), [("nowhere", "id"), ("customer", "nothing"), ("other.customer", "id")]
-)
-@pytest.mark.usefixtures("source")
-def test_a_table_or_column_that_is_not_there_is_refused(source_url: str, table: str, key_column: str) -> None:
-    with pytest.raises((ReadBackRefused, SourceDatabaseUnreachable)) as refused:
-        open_cid_table(source_url, table, key_column=key_column, cid_column="cid")
-
-    assert source_url not in refused.value.detail
-
-
-def test_a_url_that_cannot_be_read_is_refused_without_being_repeated() -> None:
-    with pytest.raises(ReadBackRefused) as refused:
-        open_cid_table("what://secret", "t", key_column="a", cid_column="b")
-
-    assert "secret" not in refused.value.detail
-
-
-def test_a_database_that_does_not_answer_is_tried_again_later() -> None:
-    with pytest.raises(SourceDatabaseUnreachable) as away:
-        open_cid_table("postgresql+psycopg://u:secret@127.0.0.1:1/d", "t", key_column="a", cid_column="b")
-
-    assert away.value.retryable
-    assert "secret" not in away.value.detail
+    assert reader.read_waiting() == 1_100
+    assert reader.read_all() == 0

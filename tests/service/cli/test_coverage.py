@@ -14,11 +14,10 @@ from tests.service.server import COMMAND, environment
 pytestmark = pytest.mark.slow
 
 
-def sameas(data_dir: Path, *arguments: str, given: str = "", status: int = 0) -> str:
+def sameas(data_dir: Path, *arguments: str, status: int = 0, **changes: str) -> str:
     done = subprocess.run(
         [*COMMAND, *arguments],
-        env=environment(data_dir),
-        input=given,
+        env=environment(data_dir, **changes),
         capture_output=True,
         text=True,
         check=False,
@@ -43,16 +42,17 @@ def test_cids_read_back_close_the_gaps_that_a_product_waits_for(data_dir: Path, 
     with sqlite3.connect(database) as crm:
         crm.execute("CREATE TABLE customer_cid (source_key text PRIMARY KEY, cid text)")
         crm.execute("INSERT INTO customer_cid VALUES ('1', ?)", (found[0]["cid"],))
-    read_back = ("read-back", "crm", "--database", "-", "--table", "customer_cid")
+    read_back = ("read-back", "crm", "--table", "customer_cid", "--key", "source_key")
+    url = f"sqlite:///{database}"
 
-    assert sameas(data_dir, *read_back, given=f"sqlite:///{database}\n") == "crm: 1 changed\n"
+    assert sameas(data_dir, *read_back, SAMEAS_WRITE_BACK_URL=url) == "crm: 1 changed\n"
     sameas(data_dir, "wait", "crm", "--timeout", "0", status=1)
     assert json.loads(sameas(data_dir, "coverage", "crm", "--json"))["share"] == 0.5
 
     with sqlite3.connect(database) as crm:
         crm.execute("INSERT INTO customer_cid VALUES ('2', ?)", (found[1]["cid"],))
     crm.close()
-    sameas(data_dir, *read_back, given=f"sqlite:///{database}\n")
+    sameas(data_dir, *read_back, SAMEAS_WRITE_BACK_URL=url)
     assert sameas(data_dir, "wait", "crm", "--timeout", "0") == "crm: reached\n"
     assert "read_back" in sameas(data_dir, "coverage", "crm")
 
@@ -60,3 +60,7 @@ def test_cids_read_back_close_the_gaps_that_a_product_waits_for(data_dir: Path, 
 def test_what_cannot_be_waited_for_is_refused(data_dir: Path) -> None:
     sameas(data_dir, "wait", "crm", "--position", "soon", status=1)
     sameas(data_dir, "wait", "nobody", status=1)
+
+
+def test_reading_back_needs_to_know_where(data_dir: Path) -> None:
+    sameas(data_dir, "read-back", "crm", "--table", "customer_cid", status=2)
