@@ -127,6 +127,7 @@ class DropFolder:
         found: dict[str, _Look] = {}
         complete: list[tuple[int, str]] = []
         names = {entry.name for entry in self._path.iterdir()}
+        self._remove_orphans(names)
         for name in names:
             look = _look(self._path / name, now_s) if _is_candidate(name) else None
             if look is None:
@@ -151,6 +152,14 @@ class DropFolder:
         drop.path.rename(folder / drop.name)
         _sync(folder)
         _sync(drop.path.parent)
+
+    def _remove_orphans(self, names: set[str]) -> None:
+        """Remove markers whose file was claimed before they came: they would complete the next file of that name."""
+        for marker in names:
+            dropped = marker.removesuffix(_MARKER)
+            # Looked at anew: a list of names may hold a marker and lack the file that was there before it.
+            if marker != dropped and dropped not in names and not (self._path / dropped).exists():
+                (self._path / marker).unlink(missing_ok=True)
 
     def _claim(self, name: str) -> Drop:
         self._looks.pop(name, None)

@@ -93,7 +93,9 @@ def test_files_of_every_kind_are_taken_and_put_aside(tmp_path: Path, folder: Pat
     with watching(data_dir, "erp", str(folder), "--every=0.1", "--stable=0.2"):
         await_true(lambda: names_in(folder, "done") == ["first.csv"], "the file is done")
         await_true(lambda: "broken.parquet" in names_in(folder, "failed"), "the broken file is put aside")
-        (folder / "first.csv").write_text("id,email\ncanary2,ann@web.de\n")
+        # Renamed into place: a file that is written here for longer than it has to stay the same is taken half.
+        (folder / "first.csv.tmp").write_text("id,email\ncanary2,ann@web.de\n")
+        (folder / "first.csv.tmp").rename(folder / "first.csv")
         (folder / "first.csv.done").touch()
         await_true(lambda: len(names_in(folder, "done")) == 2, "another file of that name is another drop")
         (folder / "half.csv.part").write_text("id,email\ncanary3,ann@web.de\n")

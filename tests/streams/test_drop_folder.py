@@ -75,6 +75,21 @@ def test_a_marker_completes_its_file_at_once_and_not_the_next_one_of_that_name(
     assert names_in(tmp_path / "taking") == [claimed.name]
 
 
+def test_a_marker_that_comes_after_its_file_was_taken_does_not_complete_the_next_one(
+    folder: DropFolder, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("first")
+    folder.claim(0)
+    assert folder.claim(10) is not None
+
+    (tmp_path / "a.csv.done").touch()
+    assert folder.claim(11) is None
+    (tmp_path / "a.csv").write_text("seco")
+
+    assert folder.claim(12) is None
+    assert not (tmp_path / "a.csv.done").exists()
+
+
 def test_where_markers_are_needed_nothing_is_taken_without(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x")
     with open_folder(tmp_path, needs_marker=True) as folder:
