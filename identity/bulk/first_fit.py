@@ -65,7 +65,7 @@ def fit_first_model(
 ) -> ScoringModel:
     """Return the base model fitted to the new records.
 
-    Cost: like scoring their candidates once, at most `CANDIDATES_MAX` of them, and a second or two beside it.
+    Cost: every profile is hashed, those compared are given to Splink, and `CANDIDATES_MAX` pairs at most are compared.
     """
     hashes = np.empty(new.profile_count, dtype=np.int64)
     for numbers, encoded in new.profiles.iter_encoded():

@@ -203,9 +203,8 @@ class _Load:
         )
         matcher = self._choose_model(new)
         if not matcher.model.blocks_like(self._prepared_by):
-            running.set_state(
-                "settling"
-            )  # the rows' keys are those of a model that others replaced meanwhile
+            # The rows' keys are those of a model that others replaced meanwhile: one by one they get new ones.
+            running.set_state("settling")
             return positions
         holders_max = matcher.model.holders_max
         self._request.on_progress("match", 0, len(positions))
@@ -289,6 +288,7 @@ class _Load:
         matcher = models.read_current()
         if propose is None or models.is_in_use():
             return matcher
+        self._request.on_progress("fit", 0, None)
         proposed = propose(matcher.model, new)
         if not proposed.blocks_like(matcher.model):
             raise InvariantBroken(
@@ -297,7 +297,8 @@ class _Load:
                 "and holders_max as they are."
             )
         if proposed.version != matcher.version:
-            models.replace_untrained(proposed, expected_version=matcher.version, now=self._clock())
+            if models.replace_untrained(proposed, expected_version=matcher.version, now=self._clock()):
+                self._report.model_put = proposed.version
             matcher = models.read_current()
         return matcher
 

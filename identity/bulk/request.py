@@ -53,4 +53,5 @@ class LoadReport:
         default_factory=Counter
     )  # by blocking rule: how often a record held one
     longest_slice_s: float = 0.0
+    model_put: str | None = None  # the version of the scoring model that the load gave the store
     withdrawals_withheld: int = 0  # absent from a snapshot, but so may be the key of a refused row

@@ -6,7 +6,7 @@ Invariant: equal counts give equal documents, in whatever order they were counte
 from __future__ import annotations
 
 from matching.train.fit import fit_scoring_model
-from matching.train.mixture import PATTERN_STEPS, Mixture, fit_mixture
+from matching.train.mixture import Mixture, fit_mixture
 from matching.train.patterns import PATTERN_COLUMNS, PatternCounts
 from matching.train.sample import CANDIDATES_MAX, choose_candidates, choose_random_pairs, hash_profile
 from matching.train.source_rates import learn_source_priors
@@ -14,7 +14,6 @@ from matching.train.source_rates import learn_source_priors
 __all__ = [
     "CANDIDATES_MAX",
     "PATTERN_COLUMNS",
-    "PATTERN_STEPS",
     "Mixture",
     "PatternCounts",
     "choose_candidates",

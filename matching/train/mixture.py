@@ -12,8 +12,8 @@ and not the pairs.
     model's; u never moves: candidates are no sample of random pairs.
 
 Invariant: sums run in the order of the patterns; what stands on no pair stays what the base model says.
-Elsewhere: why dependent classes are needed, and that this finds the true number of matches within a few in a
-hundred: docs/decisions/0018. Source: Winkler, EM for the Fellegi-Sunter model, 1988, without its training blocks.
+Elsewhere: why it is fitted at all (docs/decisions/0018), that it finds the true number of matches
+(tests/matching/train/test_fit.py). Source: Winkler, EM for the Fellegi-Sunter model, 1988, without training blocks.
 """
 
 from __future__ import annotations
@@ -29,11 +29,9 @@ from matching.score import PatternWeigher
 from matching.scoring_model import ScoringModel
 from matching.train.patterns import Integers, PatternCounts
 
-__all__ = ["PATTERN_STEPS", "Mixture", "fit_mixture"]
+__all__ = ["Mixture", "fit_mixture"]
 
-PATTERN_STEPS: Final = 60
-"""Steps of expectation and maximisation; after them nothing moved by more than one in a thousand where tried."""
-
+_STEPS: Final = 60
 _MATCH_PSEUDO_PAIRS: Final = 200
 _CLASS_PSEUDO_PAIRS: Final = 1_000
 _CLASS_START_PAIRS: Final = 100
@@ -93,7 +91,7 @@ def fit_mixture(
         u: level frequencies of random pairs, by comparison.
         pair_count: N, all pairs of which the candidates were chosen; the share counted, where they are a sample.
         profile_count: of which these are pairs; at least 2.
-    Cost: `PATTERN_STEPS` passes over the distinct patterns: 5 s for the 208,000 profiles of one source.
+    Cost: 60 passes over the distinct patterns, for each comparison and class.
     """
     weigher = PatternWeigher(model)
     patterns = _Patterns(model, weigher, counted)
@@ -114,7 +112,7 @@ def fit_mixture(
     m, h = list(m_base), [list(found) for found in h_base]
     match_count = max(profile_count / 4, 1.0)
     class_counts = [_CLASS_START_SHARE * pair_count + _CLASS_START_PAIRS] * len(model.classes)
-    for _ in range(PATTERN_STEPS):
+    for _ in range(_STEPS):
         rates = [np.log2(match_count) + patterns.log_frequency(m), by_chance]
         rates += [
             np.log2(count) + patterns.log_frequency(frequencies) - terms

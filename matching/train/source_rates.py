@@ -38,7 +38,7 @@ def learn_source_priors(
         counted: candidate pairs of these sources.
         profile_counts: by source.
         sampled_share: of all candidates, how many were counted.
-    Cost: each distinct pattern is weighed once, 15 µs.
+    Cost: each distinct pattern is weighed once, in Python.
     """
     weigher = PatternWeigher(model)
     bits = np.array(

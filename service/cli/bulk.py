@@ -23,6 +23,7 @@ __all__ = ["evaluate", "load"]
 _LOOKUP_ROWS = 10_000
 _STEPS = {
     "prepare": "reading",
+    "fit": "fitting the scoring model",
     "match": "finding candidates",
     "store": "storing",
     "resolve": "resolving",
@@ -63,9 +64,9 @@ def load(  # noqa: PLR0917 - Typer's options are parameters; nobody calls this b
 
     Example: sameas load crm customers.csv --key id --map email=mail --map address.city=town
     """
-    from identity.bulk.first_fit import make_proposer
+    from identity.bulk.first_fit import FITTED_RECORDS_MIN, make_proposer
     from identity.bulk.load import load_records
-    from identity.bulk.request import LoadRequest
+    from identity.bulk.request import BULK_RECORDS_MIN, LoadRequest
     from service.clock import CidSource, SystemClock
     from service.resolvers.error_heads import error_of_head
     from streams.rejects import RejectsWriter
@@ -91,6 +92,8 @@ def load(  # noqa: PLR0917 - Typer's options are parameters; nobody calls this b
             snapshot=snapshot,
             withdraw_max=withdraw_max,
             processes=processes,
+            # Asked to fit, a smaller file than usual takes the bulk path: the fit comes before it.
+            bulk_records_min=FITTED_RECORDS_MIN if train else BULK_RECORDS_MIN,
             propose_model=None if train is False else make_proposer(identity, is_asked=train is True),
             on_error=lambda row: refused.add(row[0], error_of_head({"code": row[1], "detail": row[2]})),
             on_progress=show,
@@ -186,6 +189,10 @@ def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
 
 def _print_report(report: LoadReport, rejects: Path | None) -> None:
     typer.echo(f"{report.rows} rows: " + ", ".join(f"{count} {name}" for name, count in _counts(report)))
+    if report.model_put is not None:
+        typer.echo(
+            f"scoring model {report.model_put} was fitted to these records: it is the store's from now on"
+        )
     if report.keys_unusable:
         passed_over = ", ".join(f"{rule} {count}" for rule, count in report.keys_unusable.most_common())
         typer.echo(f"blocking keys passed over because too many records hold them: {passed_over}")

@@ -119,5 +119,5 @@ def test_of_two_that_move_it_from_one_place_one_is_told_that_it_was_late(place: 
         moves = list(pool.map(move, range(2)))
 
     assert identity.subscribers.get("a", "one").cursor == places[-1]
-    assert 1 <= sum(moves) <= len(places)
+    assert sum(moves) <= len(places)
     assert moves[0] >= 1

@@ -113,6 +113,47 @@ def test_a_load_tells_by_rule_which_keys_too_many_hold_and_not_their_values(
     assert "shop" not in out + err
 
 
+def write_many(file: Path, count: int) -> Path:
+    """Write so many people, two of each family and birth date; names are told apart by letters."""
+    people = (
+        f"{at},{'abcde'[at % 5]}nna,{''.join('bdfgklmnrt'[int(digit)] + 'a' for digit in str(at // 2))},"
+        f"{1950 + at // 2 % 50}-03-04\n"
+        for at in range(count)
+    )
+    file.write_text("id,given_name,family_name,birth_date\n" + "".join(people))
+    return file
+
+
+@pytest.mark.slow
+def test_a_first_load_asked_to_fits_the_scoring_model_and_says_so_once(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    file = write_many(tmp_path / "people.csv", 1_100)
+    sameas(data_dir, "source", "put", "crm", "--domain", "sales", "--key", "id")
+    before = json.loads(sameas(data_dir, "report", "--json")[0])["model"]["version"]
+
+    first, _ = sameas(data_dir, "load", "crm", str(file), "--train")
+    again, _ = sameas(data_dir, "load", "crm", str(file), "--train")
+
+    after = json.loads(sameas(data_dir, "report", "--json")[0])["model"]["version"]
+    assert after != before
+    assert f"scoring model {after} was fitted" in first
+    assert "fitted" not in again
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("train", [["--no-train"], []], ids=["told not to", "not asked"])
+def test_a_small_first_load_keeps_the_default_model(data_dir: Path, tmp_path: Path, train: list[str]) -> None:
+    file = write_many(tmp_path / "people.csv", 1_100)
+    sameas(data_dir, "source", "put", "crm", "--domain", "sales", "--key", "id")
+    before = json.loads(sameas(data_dir, "report", "--json")[0])["model"]["version"]
+
+    out, _ = sameas(data_dir, "load", "crm", str(file), *train)
+
+    assert "fitted" not in out
+    assert json.loads(sameas(data_dir, "report", "--json")[0])["model"]["version"] == before
+
+
 def test_a_truth_is_compared_with_what_is_stored(data_dir: Path, tmp_path: Path) -> None:
     file, truth = tmp_path / "people.csv", tmp_path / "truth.parquet"
     file.write_text(PEOPLE)
