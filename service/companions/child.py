@@ -33,7 +33,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     source = os.fdopen(os.dup(0), "rb")
-    sink = os.fdopen(os.dup(1), "wb", buffering=0)
+    sink = _Sink(os.fdopen(os.dup(1), "wb", buffering=0))
     os.dup2(2, 1)
     first = read_frame(source)
     if first is None:
@@ -41,14 +41,14 @@ def main() -> None:
     try:
         program = _build(first)
     except Exception as exc:  # noqa: BLE001 - the edge of the process: told to the parent
-        sink.write(pack_frame({"ready": False, "error": error_head(_known(exc))}))
+        sink.put(pack_frame({"ready": False, "error": error_head(_known(exc))}))
         sys.exit(1)
-    sink.write(pack_frame({"ready": True}))
+    sink.put(pack_frame({"ready": True}))
     threading.Thread(target=_answer, args=(program, source, sink), daemon=True).start()
     try:
         program.run()
     except Exception as exc:  # noqa: BLE001 - the same
-        sink.write(pack_frame({"error": error_head(_known(exc))}))
+        sink.put(pack_frame({"error": error_head(_known(exc))}))
         sys.exit(1)
 
 
@@ -58,10 +58,33 @@ def _build(first: Frame) -> Program:
     return COMPANIONS[first.head["companion"]].build(settings)
 
 
-def _answer(program: Program, source: IO[bytes], sink: IO[bytes]) -> None:
-    while read_frame(source) is not None:
-        sink.write(pack_frame({"metrics": True}, generate_latest(program.registry)))
-    program.stop()
+class _Sink:
+    """Frames to the parent, from whichever thread, each whole."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+
+    def put(self, frame: bytes) -> None:
+        with self._lock:
+            while frame:
+                frame = frame[self._pipe.write(frame) :]
+
+
+def _answer(program: Program, source: IO[bytes], sink: _Sink) -> None:
+    try:
+        while read_frame(source) is not None:
+            sink.put(pack_frame({"metrics": True}, _metrics(program)))
+    finally:
+        # Whatever ends this, nobody reads the end of the input any more.
+        program.stop()
+
+
+def _metrics(program: Program) -> bytes:
+    try:
+        return generate_latest(program.registry)
+    except SameasError:
+        return b""  # a store that is away for a moment is no reason to end
 
 
 def _known(error: Exception) -> SameasError:

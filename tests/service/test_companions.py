@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks.process_tree import list_tree
 from service.companions.companion import Companion
 from service.errors import CompanionLost, SettingsInvalid
+from service.resolvers.frames import pack_frame, read_frame
 from service.serve import run_service
 from service.settings import Settings, load_settings
 from tests.service.server import COMMAND, ServedService, environment, serve
@@ -191,3 +193,30 @@ def test_one_that_keeps_failing_is_shown_with_what_it_met_and_started_again_afte
 
     assert asyncio.run(run()) == "messages_lost"
     assert pauses[:3] == [0.01, 0.02, 0.04]
+
+
+@pytest.mark.parametrize("is_asked", [False, True], ids=["idle", "with a question open"])
+def test_a_companion_ends_when_whoever_started_it_is_killed(tmp_path: Path, is_asked: bool) -> None:
+    settings = {"data_dir": str(tmp_path / "data")}
+    child = subprocess.Popen(
+        [sys.executable, "-m", "service.companions.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(pack_frame({"companion": "webhooks", "settings": settings}))
+    child.stdin.flush()
+    ready = read_frame(child.stdout)
+    assert ready is not None
+    assert ready.head == {"ready": True}
+
+    # What the system does with the pipes of a parent that is killed.
+    child.stdout.close()
+    if is_asked:
+        child.stdin.write(pack_frame({"metrics": True}))
+    child.stdin.close()
+
+    try:
+        child.wait(30)
+    finally:
+        child.kill()
+        child.wait()
