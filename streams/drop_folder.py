@@ -4,7 +4,7 @@ What becomes of a file that is dropped as FOLDER/NAME:
 1. It is complete when FOLDER/NAME.done is there, or else when its size, time and inode have not changed for `stable_s`.
    Names that begin with a dot, or end like those of files being written, are not looked at: rename into place.
 2. It is claimed: renamed to taking/TICKET-NAME. From then on the ticket names this drop; another file of the same
-   NAME is another drop.
+   NAME is another drop. What is no UTF-8 in NAME, or makes it too long for a file with a ticket, is written otherwise.
 3. When it is loaded it is renamed to done/ or, with a file that says why, to failed/. Each rename is atomic, so that a
    crash leaves it in exactly one place; what is in taking/ is gone on with.
 
@@ -18,7 +18,8 @@ import fcntl
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +35,8 @@ _MARKER: Final = ".done"
 _BEING_WRITTEN: Final = (".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".swp", "~")
 _TICKET: Final = re.compile(r"(\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{6})-(.+)", re.DOTALL)
 _LOCK: Final = ".sameas-watch.lock"
+_REASON: Final = ".reason.json"
+_NAME_BYTES_MAX: Final = 200  # of the 255 of a file's name, ticket and reason taken off
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +108,33 @@ class DropFolder:
 
     def list_claimed(self) -> list[Drop]:
         """Return what was claimed and not finished, in order; a claim that a crash cut off is completed first."""
+        with self._worked_in():
+            return self._list_claimed()
+
+    def _list_claimed(self) -> list[Drop]:
         taking = self._path / "taking"
         names = {entry.name for entry in taking.iterdir()}
         for marker in sorted(name for name in names if name.endswith(_MARKER)):
             claimed = marker.removesuffix(_MARKER)
             ticket = _TICKET.fullmatch(claimed)
-            dropped = self._path / ticket[2] if ticket else None
-            if claimed not in names and dropped is not None and _is_plain(dropped):
+            dropped = self._find_dropped(ticket[2]) if ticket else None
+            if claimed not in names and dropped is not None:
                 dropped.rename(taking / claimed)
                 names.add(claimed)
             (taking / marker).unlink()
             names.discard(marker)
         return [Drop(taking / name) for name in sorted(names) if _TICKET.fullmatch(name)]
+
+    def _find_dropped(self, name: str) -> Path | None:
+        """Return the plain file whose claim would have this name."""
+        return next(
+            (
+                entry
+                for entry in sorted(self._path.iterdir())
+                if _claim_name(entry.name) == name and _is_plain(entry)
+            ),
+            None,
+        )
 
     def claim(self, now_s: float) -> Drop | None:
         """Claim the oldest file that is complete; None when there is none.
@@ -124,6 +142,10 @@ class DropFolder:
         Args:
             now_s: of a clock that only goes forward; files are looked at once a call.
         """
+        with self._worked_in():
+            return self._claim_oldest(now_s)
+
+    def _claim_oldest(self, now_s: float) -> Drop | None:
         found: dict[str, _Look] = {}
         complete: list[tuple[int, str]] = []
         names = {entry.name for entry in self._path.iterdir()}
@@ -147,24 +169,33 @@ class DropFolder:
     def finish(self, drop: Drop, *, failure: dict[str, str] | None = None) -> None:
         """Move a claimed file to done/, or to failed/ with its reason beside it."""
         folder = self._path / ("done" if failure is None else "failed")
-        if failure is not None:
-            (folder / f"{drop.name}.reason.json").write_bytes(orjson.dumps(failure) + b"\n")
-        drop.path.rename(folder / drop.name)
-        _sync(folder)
-        _sync(drop.path.parent)
+        with self._worked_in():
+            if failure is not None:
+                (folder / f"{drop.name}{_REASON}").write_bytes(orjson.dumps(failure) + b"\n")
+            drop.path.rename(folder / drop.name)
+            _sync(folder)
+            _sync(drop.path.parent)
+
+    @contextmanager
+    def _worked_in(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            raise FolderUnusable(f"{self._path} cannot be worked in: {exc.strerror}.") from exc
 
     def _remove_orphans(self, names: set[str]) -> None:
         """Remove markers whose file was claimed before they came: they would complete the next file of that name."""
         for marker in names:
             dropped = marker.removesuffix(_MARKER)
             # Looked at anew: a list of names may hold a marker and lack the file that was there before it.
-            if marker != dropped and dropped not in names and not (self._path / dropped).exists():
+            is_orphan = marker != dropped and dropped not in names and not (self._path / dropped).exists()
+            if is_orphan and _is_plain(self._path / marker):
                 (self._path / marker).unlink(missing_ok=True)
 
     def _claim(self, name: str) -> Drop:
         self._looks.pop(name, None)
         taking = self._path / "taking"
-        claimed = taking / f"{self._new_ticket()}-{name}"
+        claimed = taking / f"{self._new_ticket()}-{_claim_name(name)}"
         marker = self._path / (name + _MARKER)
         if marker.exists():
             # First: left behind, it would call the next file of this name complete while that is being written.
@@ -174,6 +205,13 @@ class DropFolder:
         _sync(taking)
         _sync(self._path)
         return Drop(claimed)
+
+
+def _claim_name(name: str) -> str:
+    """Return the name in UTF-8, short enough for a ticket before it and a reason behind it; its end says the format."""
+    text = os.fsencode(name).decode(errors="backslashreplace")
+    encoded = text.encode()
+    return text if len(encoded) <= _NAME_BYTES_MAX else encoded[-_NAME_BYTES_MAX:].decode(errors="ignore")
 
 
 def _is_candidate(name: str) -> bool:

@@ -172,3 +172,55 @@ def test_one_process_at_a_time_works_on_a_folder(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FolderUnusable, match="nowhere"):
         open_folder(tmp_path / "nowhere").__enter__()
+
+
+@pytest.mark.parametrize(
+    ("name", "claimed_as"),
+    [
+        (b"kunden_m\xe4rz.csv", "kunden_m\\xe4rz.csv"),
+        (b"x" * 240 + b".ndjson", "x" * 193 + ".ndjson"),
+        ("ü".encode() * 120 + b".csv", "ü" * 98 + ".csv"),
+    ],
+    ids=["no UTF-8", "long", "long, of two bytes each"],
+)
+def test_a_name_that_cannot_be_kept_as_it_is_becomes_one_that_can(
+    folder: DropFolder, tmp_path: Path, name: bytes, claimed_as: str
+) -> None:
+    (Path(os.fsdecode(bytes(tmp_path) + b"/" + name))).write_text("x")
+    folder.claim(0)
+
+    claimed = folder.claim(10)
+
+    assert claimed is not None
+    assert claimed.name.encode().decode().endswith(f"-{claimed_as}")
+    folder.finish(claimed, failure={"code": "x", "detail": ""})
+    assert len(names_in(tmp_path / "failed")) == 2
+
+
+def test_a_claim_of_such_a_name_cut_off_after_its_marker_is_completed(tmp_path: Path) -> None:
+    (Path(os.fsdecode(bytes(tmp_path) + b"/m\xe4rz.csv"))).write_text("x")
+    with open_folder(tmp_path) as folder:
+        (tmp_path / "taking" / "20260101T000000.000001Z-abcdef-m\\xe4rz.csv.done").touch()
+
+        [drop] = folder.list_claimed()
+
+    assert drop.path.read_text() == "x"
+
+
+def test_a_directory_called_like_a_marker_is_left_alone(folder: DropFolder, tmp_path: Path) -> None:
+    (tmp_path / "x.done").mkdir()
+
+    assert folder.claim(0) is None
+    assert (tmp_path / "x.done").is_dir()
+
+
+def test_a_folder_that_goes_while_it_is_watched_is_told_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "drops"
+    path.mkdir()
+    with open_folder(path) as folder:
+        path.rename(tmp_path / "elsewhere")
+
+        with pytest.raises(FolderUnusable, match="drops"):
+            folder.claim(0)
+        with pytest.raises(FolderUnusable, match="drops"):
+            folder.list_claimed()
