@@ -58,6 +58,11 @@ class LoggedWebhooks:
             ("code",),
             registry=self.registry,
         )
+        self._faults = Counter(
+            "sameas_webhook_faults_total",
+            "Times that a courier met what it does not know, and began anew",
+            registry=self.registry,
+        )
         self._waiting = Gauge(
             "sameas_webhook_waiting_events",
             "Events that wait because a receiver did not take them, or an earlier one of their key",
@@ -98,6 +103,12 @@ class LoggedWebhooks:
         self._failures.labels(error.code).inc()
         if self._is_due(error.code):
             log_event(logging.WARNING, "webhooks_try_again", code=error.code, where=error.detail)
+
+    def broke(self, webhook_id: str, error: Exception) -> None:
+        """Note what nobody foresaw by its kind alone: its text may hold a value."""
+        self._faults.inc()
+        if self._is_due(f"{webhook_id}: fault"):
+            log_event(logging.ERROR, "webhook_fault", where=f"{webhook_id}: {type(error).__name__}")
 
     def _is_due(self, what: str) -> bool:
         now = self._now()

@@ -28,6 +28,7 @@ __all__ = ["CouriersNotes", "WebhookCouriers"]
 _LOOK_S: Final = 1.0
 _IDLE_S: Final = 0.25
 _BEAT_S: Final = 2.0
+_BROKEN_S: Final = 5.0
 _TRIED_AGAIN: Final = (StoreBusy, StoreFull, StoreMigrating, StoreUnreachable)
 
 
@@ -39,6 +40,9 @@ class CouriersNotes(CourierNotes, Protocol):
 
     def failed(self, error: SameasError) -> None:
         """The store refused something, which is tried again."""
+
+    def broke(self, webhook_id: str, error: Exception) -> None:
+        """A courier met what nobody foresaw; it is tried again, and the others go on."""
 
 
 class WebhookCouriers:
@@ -120,6 +124,9 @@ class WebhookCouriers:
             except _TRIED_AGAIN as error:
                 self._notes.failed(error)
                 await self._wait(_LOOK_S)
+            except Exception as error:  # noqa: BLE001 - the edge of one courier: the others go on
+                self._notes.broke(webhook_id, error)
+                await self._wait(_BROKEN_S)
         try:
             await asyncio.to_thread(place.leave)
         except _TRIED_AGAIN as error:

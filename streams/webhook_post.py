@@ -92,9 +92,9 @@ class WebhookPoster:
             return PostAnswer(0, "address_refused")
         except ssl.SSLError:
             return PostAnswer(0, "tls")
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             return PostAnswer(0, "no_http")
-        except OSError:
+        except (OSError, UnicodeError):  # a name that IDNA cannot write leads nowhere
             return PostAnswer(0, "connection")
 
     async def _send(self, target: WebhookTarget, headers: Mapping[str, str], body: bytes) -> PostAnswer:

@@ -166,13 +166,16 @@ def test_what_repeats_is_logged_once_a_minute_and_every_time_counted() -> None:
         notes.tried("wh_1", PostAnswer(500))
         notes.tried("wh_1", PostAnswer(0, "timeout"))
         notes.failed(StoreBusy("busy"))
+        notes.broke("wh_1", ValueError("canary7"))
     notes.tried("wh_1", PostAnswer(204))
     notes.disabled("wh_1")
 
     events = [json.loads(line)["event"] for line in log.getvalue().splitlines()]
     value = notes.registry.get_sample_value
-    assert events == ["webhook_not_taken", "webhooks_try_again", "webhook_disabled"]
+    assert events == ["webhook_not_taken", "webhooks_try_again", "webhook_fault", "webhook_disabled"]
+    assert "canary7" not in log.getvalue()
     assert value("sameas_webhook_tries_total", {"result": "refused"}) == 3
     assert value("sameas_webhook_tries_total", {"result": "unreachable"}) == 3
     assert value("sameas_webhook_tries_total", {"result": "taken"}) == 1
+    assert value("sameas_webhook_faults_total") == 3
     assert value("sameas_webhook_store_failures_total", {"code": "store_busy"}) == 3

@@ -66,6 +66,10 @@ class Receiver:
         self.noticed()
         return status, headers
 
+    def has_taken(self, count: int) -> bool:
+        """True when so many messages were taken, or more."""
+        return len(self.taken) >= count
+
     def changes(self) -> list[tuple[str, int]]:
         """(key, version) of what was taken, in order."""
         return [(one.event["key"], one.event["version"]) for one in self.taken]

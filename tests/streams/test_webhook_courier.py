@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from standardwebhooks import Webhook as Reader
 
 from identity.api.render import event_document
@@ -20,6 +20,7 @@ from streams.delivery import Evidence
 from streams.ledger import DeliveryLedger
 from streams.relay_place import RelayPlace
 from streams.webhook_book import WebhookState
+from streams.webhook_post import PostAnswer
 from tests.identity.stores import Place, stated, tell, withdrawn
 from tests.promises.world import Clock
 from tests.streams.receiver import Receiver, receiver_at
@@ -205,6 +206,18 @@ def test_a_receiver_may_ask_for_a_longer_pause(sending: Sending) -> None:
     sending.later(2 * SECOND)
     sending.run()
     assert_told(sending)
+
+
+def test_a_kept_url_that_would_not_be_let_through_today_is_a_receiver_that_does_not_answer(
+    sending: Sending,
+) -> None:
+    write(sending.identity, "a")
+    with sending.identity.store.write() as tx:
+        tx.connection.execute(update(tables.webhook).values(url="https://crm..example.com/"))
+
+    sending.run()
+
+    assert (sending.notes.answers, sending.hook.waiting_count) == ([PostAnswer(0, "url_invalid")], 1)
 
 
 def test_only_changes_of_the_sources_that_it_names_are_sent(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from streams.webhook_address import WebhookTarget
 from streams.webhook_book import WebhookBook
 from streams.webhook_couriers import WebhookCouriers
+from streams.webhook_post import PostAnswer, Poster
 from tests.identity.stores import Place, stated, tell
 from tests.promises.world import Clock
 from tests.streams.receiver import Receiver, receiver_at
@@ -40,13 +43,20 @@ class Arriving:
 
 
 def couriers_of(
-    place: Place, receiver: Receiver, holder: str, *, first_cid: int, clock: Clock
+    place: Place,
+    receiver: Receiver,
+    holder: str,
+    *,
+    first_cid: int,
+    clock: Clock,
+    post: Poster | None = None,
+    notes: Notes | None = None,
 ) -> WebhookCouriers:
     return WebhookCouriers(
         place.open_identity(first_cid=first_cid, clock=clock),
         holder=holder,
-        post=receiver.poster(),
-        notes=Notes(),
+        post=post or receiver.poster(),
+        notes=notes or Notes(),
         now=clock,
         chance=lambda: 0.0,
         days_max=5,
@@ -105,3 +115,32 @@ def test_of_two_processes_one_sends_and_the_other_goes_on_when_it_leaves(
     asyncio.run(scene())
 
     assert sorted(receiver.changes()) == sorted([*((f"a{n}", 1) for n in range(10)), ("last", 1)])
+
+
+def test_what_nobody_foresaw_at_one_webhook_does_not_end_the_others(place: Place, receiver: Receiver) -> None:
+    clock, notes = Clock(), Notes()
+    identity = place.open_identity(clock=clock)
+    book = WebhookBook(identity, now=clock)
+    broken = book.add("https://broken.example.com/", sources=None, begin_at="start", author="t")[0].id
+    book.add(receiver.url, sources=None, begin_at="start", author="t")
+    poster = receiver.poster()
+
+    async def post(target: WebhookTarget, headers: Mapping[str, str], body: bytes) -> PostAnswer:
+        if target.host == "broken.example.com":
+            raise ZeroDivisionError("nobody foresaw it")
+        return await poster(target, headers, body)
+
+    async def scene() -> None:
+        arriving = Arriving(receiver)
+        couriers = couriers_of(place, receiver, "one", first_cid=10**9, clock=clock, post=post, notes=notes)
+        running = asyncio.create_task(couriers.run())
+        for number, key in enumerate("ab", 1):
+            await asyncio.to_thread(tell, identity, stated(key, email=(key,)))
+            await arriving.wait_for(partial(receiver.has_taken, number))
+        couriers.stop()
+        await running
+
+    asyncio.run(scene())
+
+    assert set(notes.faults) == {f"{broken}: nobody foresaw it"}
+    assert receiver.changes() == [("a", 1), ("b", 1)]

@@ -104,6 +104,13 @@ def test_who_does_not_listen_gives_no_answer(receiver: Receiver, tmp_path: Path)
     assert post(poster, url) == PostAnswer(0, "connection")
 
 
+@pytest.mark.parametrize("host", ["crm..example.com", "a" * 64 + ".example.com"])
+def test_a_name_that_cannot_be_asked_for_gives_no_answer(receiver: Receiver, host: str) -> None:
+    target = WebhookTarget(host, 443, "/")
+
+    assert asyncio.run(receiver.poster()(target, HEADERS, b"{}")) == PostAnswer(0, "connection")
+
+
 def test_a_file_without_certificates_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("nothing")
 
@@ -177,6 +184,15 @@ def test_what_is_no_http_and_a_closed_connection_are_no_answer(tmp_path: Path) -
 
     assert answer_of(tmp_path, chatter, seconds_max=5) == PostAnswer(0, "no_http")
     assert answer_of(tmp_path, silence).fault == "connection"
+
+
+def test_a_receiver_that_wants_another_protocol_is_no_http(tmp_path: Path) -> None:
+    async def upgrading(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n")
+        await writer.drain()
+        await asyncio.get_running_loop().create_future()
+
+    assert answer_of(tmp_path, upgrading, seconds_max=5) == PostAnswer(0, "no_http")
 
 
 def test_an_early_answer_is_not_the_answer(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ class Notes:
     answers: list[PostAnswer] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     hooks: Sequence[Webhook] = ()
+    faults: list[str] = field(default_factory=list)
 
     def tried(self, webhook_id: str, answer: PostAnswer) -> None:
         self.answers.append(answer)
@@ -44,6 +45,9 @@ class Notes:
 
     def failed(self, error: SameasError) -> None:
         raise error
+
+    def broke(self, webhook_id: str, error: Exception) -> None:
+        self.faults.append(f"{webhook_id}: {error}")
 
 
 class Sending:
