@@ -12,6 +12,8 @@ def test_an_url_is_read_into_host_port_and_path() -> None:
     assert read_url("https://Example.com/a?b=c") == ("example.com", 443, "/a?b=c")
     assert read_url("https://[2606:4700::1]:8443").authority == "[2606:4700::1]:8443"
     assert read_url("https://example.com").authority == "example.com"
+    assert read_url("https://example.com.").host == "example.com."
+    assert read_url("https://" + "a" * 63 + ".example.com/").path == "/"
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,10 @@ def test_an_url_is_read_into_host_port_and_path() -> None:
         "https://exämple.com/",
         "https://example.com/" + "a" * 2_000,
         "https://[::1",
+        "https://crm..example.com/",
+        "https://.example.com/",
+        "https://./",
+        "https://" + "a" * 64 + ".example.com/",
     ],
 )
 def test_what_no_webhook_may_have_is_refused_without_its_text(url: str) -> None:
@@ -67,6 +73,11 @@ def test_what_no_webhook_may_have_is_refused_without_its_text(url: str) -> None:
         "2002:7f00:1::",
         "2001:0:7f00:1::",
         "2001:db8::1",
+        "fec0::1",
+        "feff::1",
+        "3fff::1",
+        "192.88.99.1",
+        "::ffff:192.88.99.1",
     ],
 )
 def test_an_inner_address_is_refused_in_whatever_form(address: str) -> None:
