@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Final
 
 from identity.contract import SourceContract
+from matching.errors import SameasError
 from service.bootstrap import bootstrap_identity
 from service.clock import SystemClock
 from service.errors import SettingsInvalid
 from service.settings import Settings
 from service.telemetry import configure_logging
 from streams.customer_table import CustomerTable, TableName, read_table_name
-from streams.errors import WriteBackUnreachable
 from streams.ledger import DeliveryLedger
 from streams.read_back import ReadBack
 
@@ -42,7 +42,8 @@ def run_read_back(
     Raises:
         SettingsInvalid: nobody said where the source's database is.
         WriteBackRefused: the table or a column is none.
-        WriteBackUnreachable: it does not answer; while it is read again and again, only told.
+        WriteBackUnreachable, StoreBusy and their like: one of the two does not answer; while it is read again and
+            again, only told.
     """
     if settings.write_back_url is None:
         raise SettingsInvalid(
@@ -64,8 +65,8 @@ def run_read_back(
                     ledger.follow(batches_max=_FOLLOW_BATCHES)
                     count = reader.read_all() if is_whole else reader.read_waiting()
                     tell(f"{source}: {count} changed")
-                except WriteBackUnreachable as exc:
-                    if every_s is None:
+                except SameasError as exc:
+                    if every_s is None or not exc.retryable:
                         raise
                     tell(f"{exc.code}: {exc.detail}")
                 if every_s is None or stopping.wait(every_s):

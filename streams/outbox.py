@@ -29,7 +29,7 @@ from identity.service import Identity
 from identity.store_sql import tables
 from streams.refused import Reject, RejectBook
 
-__all__ = ["BEGINNING", "CidChange", "KeyChange", "Outbox", "OutboxBatch", "OutboxPlace"]
+__all__ = ["BEGINNING", "KAFKA_PLACE", "CidChange", "KeyChange", "Outbox", "OutboxBatch", "OutboxPlace"]
 
 _T = TypeVar("_T")
 _NAMES_MAX: Final = 1_000
@@ -44,6 +44,8 @@ class OutboxPlace(NamedTuple):
 
 
 BEGINNING: Final = OutboxPlace(0, 0)
+KAFKA_PLACE: Final = "kafka"
+"""The row of `relay_cursor` that says how far Kafka is told; others are of those who follow by other ways."""
 
 
 class KeyChange(NamedTuple):
@@ -115,7 +117,8 @@ class Outbox:
         """Return when the oldest event or reject came to be that is not told; None when all is told."""
         event, place, reject = tables.event, tables.relay_cursor, tables.reject
         with self._identity.store.read() as connection:
-            at = connection.execute(select(place.c.known_at, place.c.seq)).first() or BEGINNING
+            told = select(place.c.known_at, place.c.seq).where(place.c.name == KAFKA_PLACE)
+            at = connection.execute(told).first() or BEGINNING
             untold = (
                 select(event.c.known_at)
                 .where(tuple_(event.c.known_at, event.c.seq) > tuple_(*at))

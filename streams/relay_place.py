@@ -18,12 +18,11 @@ from identity.model import Instant
 from identity.store_sql import tables
 from identity.store_sql.opening import SqlStore
 from identity.store_sql.transaction import SqlTransaction
-from streams.outbox import BEGINNING, OutboxPlace
+from streams.outbox import BEGINNING, KAFKA_PLACE, OutboxPlace
 
 __all__ = ["RelayPlace"]
 
 _ROW: Final = tables.relay_cursor
-_KAFKA: Final = "kafka"
 
 
 class RelayPlace:
@@ -35,7 +34,9 @@ class RelayPlace:
         silent_us_max: a holder that has not shown itself for so long has ended.
     """
 
-    def __init__(self, store: SqlStore, *, holder: str, silent_us_max: Instant, name: str = _KAFKA) -> None:
+    def __init__(
+        self, store: SqlStore, *, holder: str, silent_us_max: Instant, name: str = KAFKA_PLACE
+    ) -> None:
         self._store = store
         self._name = name
         self._holder = holder

@@ -154,6 +154,10 @@ def test_the_oldest_that_is_not_told_is_found_whether_event_or_reject(world: Wor
     assert outbox.find_oldest_untold() is None
     world.tell(State(ONE, ANN))
     world.tell(State(TWO, BOB))
+    # Who follows by another way has come to the end: that tells Kafka nothing.
+    ledger = RelayPlace(world.identity.store, holder="one", silent_us_max=1, name="a ledger")
+    ledger.take(BEGIN)
+    assert ledger.advance(BEGINNING, outbox.read(BEGINNING, limit=10).end, now=BEGIN)
     batch = outbox.read(BEGINNING, limit=1)
     [first], [second] = batch.keys, outbox.read(batch.end, limit=1).keys
 
