@@ -39,6 +39,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
+from identity.store_sql.opening import miss_a_silent_server
 from streams.errors import WriteBackRefused, WriteBackUnreachable
 
 __all__ = ["CustomerTable", "TableName", "read_table_name"]
@@ -203,7 +204,8 @@ def _open(url: str) -> Engine:
         parsed = make_url(url)
         if parsed.get_backend_name() == "postgresql" and parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+        arguments = miss_a_silent_server(parsed) if parsed.drivername == "postgresql+psycopg" else {}
+        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True, connect_args=arguments)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, TypeError, ValueError) as exc:
         raise WriteBackRefused(
             "SAMEAS_WRITE_BACK_URL is no SQLAlchemy URL, or its driver is not installed."

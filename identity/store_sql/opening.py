@@ -36,6 +36,7 @@ __all__ = [
     "SqlStore",
     "check_revision",
     "check_sqlite_version",
+    "miss_a_silent_server",
     "open_engines",
     "open_store",
     "read_revision",
@@ -215,6 +216,11 @@ def _sqlite_engine(url: URL, *, begin: str) -> Engine:
     return engine
 
 
+def miss_a_silent_server(url: URL) -> dict[str, int]:
+    """Return libpq's options by which a connection to a server that fell silent ends, but for those of the URL."""
+    return {name: value for name, value in _MISS_A_SILENT_SERVER.items() if name not in url.query}
+
+
 def _postgres_engine(url: URL) -> Engine:
     # Index plans whatever the statistics of an empty store say: every statement here is a look-up by index.
     # Its plan hangs on no value, so it is made once: planning anew took half of PostgreSQL's time for a
@@ -232,7 +238,7 @@ def _postgres_engine(url: URL) -> Engine:
         connect_args={
             "application_name": "sameas",
             "options": options,
-            **{name: value for name, value in _MISS_A_SILENT_SERVER.items() if name not in url.query},
+            **miss_a_silent_server(url),
         },
     )
 

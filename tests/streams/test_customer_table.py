@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,36 @@ def test_columns_of_uuids_and_of_a_fixed_width_are_compared_as_texts(
     assert table.write({"k1": TWO, "k2": ONE}) == (1, set())
     assert table.read(["k1", "k2"]) == {"k1": TWO, "k2": ONE}
     crm.engine.dispose()
+
+
+@pytest.mark.service
+def test_a_connection_to_a_server_that_fell_silent_ends(
+    postgres_url: str, opened: list[CustomerTable]
+) -> None:
+    crm = Crm(postgres_url)
+    crm.do("CREATE TABLE customer (id TEXT PRIMARY KEY, cid TEXT)")
+    told: list[dict[str, str]] = []
+
+    with listening_for_connections(told):
+        opened.append(crm.table())
+
+    assert told
+    assert all(one["tcp_user_timeout"] == "35000" and one["connect_timeout"] == "10" for one in told)
+    crm.engine.dispose()
+
+
+@contextmanager
+def listening_for_connections(told: list[dict[str, str]]) -> Iterator[None]:
+    """Note what libpq was told of each connection that any engine opens."""
+
+    def note(connection: Any, _record: object) -> None:
+        told.append(connection.info.get_parameters())
+
+    event.listen(Engine, "connect", note)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", note)
 
 
 def test_a_table_or_column_that_is_not_there_is_refused(crm: Crm) -> None:
