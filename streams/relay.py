@@ -157,7 +157,6 @@ class Relay:
         self._reached = reached
         self._batch_max = batch_max
         self._stop = threading.Event()
-        self._beat_at: Instant = 0
         self._retry_s = _RETRY_S_MIN
 
     def stop(self) -> None:
@@ -174,8 +173,7 @@ class Relay:
         while not self._stop.is_set():
             try:
                 if is_new or self._place.is_free(self._now()):
-                    self._beat_at = self._now()
-                    self._place.take(self._beat_at)
+                    self._place.take(self._now())
                     is_new = False
                     self._lead()
                 else:
@@ -231,7 +229,7 @@ class Relay:
         self._notes.sent(event_count=len(batch.keys), message_count=count, lag_us=lag_us)
 
     def _save(self, at: OutboxPlace, batch: OutboxBatch) -> OutboxPlace | None:
-        now = self._beat_at = self._now()
+        now = self._now()
 
         def save_beside(tx: SqlTransaction) -> None:
             RejectBook.note_told(tx, [one.id for one in batch.rejects], now=now)
@@ -259,11 +257,8 @@ class Relay:
         """Show that this relay runs; gives up when it is to stop or another one has taken over."""
         if self._stop.is_set():
             raise _GivenUp
-        now = self._now()
-        if now - self._beat_at > SILENT_US_MAX // 4:
-            self._beat_at = now
-            if not self._place.keep(now):
-                raise _GivenUp
+        if not self._place.show(self._now()):
+            raise _GivenUp
 
     def _leave(self) -> None:
         try:

@@ -44,9 +44,11 @@ class RelayPlace:
         self._seen: tuple[object, ...] | None = None
         self._seen_at: Instant = 0
         self._looked: Row[Any] | None = None
+        self._beat_at: Instant = 0
 
     def take(self, now: Instant) -> None:
         """Take the row over, whoever holds it."""
+        self._beat_at = now
         with self._store.write() as tx:
             values = {"holder": self._holder, "beat_at": now}
             insert = postgresql.insert if self._store.is_postgres else sqlite_dialect.insert
@@ -83,11 +85,20 @@ class RelayPlace:
             _ROW.c.holder.is_not_distinct_from(seen.holder),
             _ROW.c.beat_at == seen.beat_at,
         )
+        self._beat_at = now
         with self._store.write() as tx:
             return _changes_one(tx.connection, is_as_seen, holder=self._holder, beat_at=now)
 
+    def show(self, now: Instant) -> bool:
+        """Show that this relay runs if it is time to; False when it was, and another one has taken over.
+
+        For whoever asks often: it writes once in a quarter of the silence that is allowed, and else does nothing.
+        """
+        return now - self._beat_at <= self._silent_us_max // 4 or self.keep(now)
+
     def keep(self, now: Instant) -> bool:
         """Show that this relay runs; False when another one has taken over."""
+        self._beat_at = now
         with self._store.write() as tx:
             return _changes_one(tx.connection, self._is_mine(), beat_at=now)
 
@@ -104,6 +115,7 @@ class RelayPlace:
         Args:
             beside: writes what is to be committed with the move; not called when there is none.
         """
+        self._beat_at = now
         with self._store.write() as tx:
             is_there = and_(self._is_mine(), _ROW.c.known_at == was.known_at, _ROW.c.seq == was.seq)
             is_moved = _changes_one(tx.connection, is_there, **to._asdict(), beat_at=now)

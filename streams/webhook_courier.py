@@ -126,16 +126,18 @@ class WebhookCourier:
         self._days_max = days_max
         self._page = page
 
-    async def run_round(self) -> bool:
+    async def run_round(self, hook: Webhook, at: OutboxPlace) -> bool:
         """Do one round; return whether there may be more to do at once.
+
+        Args:
+            hook: the webhook, read since this process holds its row.
+            at: its place.
 
         Raises:
             WebhookUnknown: it was removed.
         """
-        hook = await asyncio.to_thread(self._book.get, self._id)
-        at = await asyncio.to_thread(self._place.find)
         now = self._now()
-        if hook.state != "active" or at is None or hook.next_at > now:
+        if hook.state != "active" or hook.next_at > now:
             return False
         health = _Health(hook.failing_since, hook.failed_count)
         is_probe = hook.failed_count > 0

@@ -9,8 +9,8 @@ Elsewhere: what a courier does (`streams.webhook_courier`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, Protocol
 
 from identity.errors import StoreBusy, StoreFull, StoreMigrating, StoreUnreachable
 from identity.model import Instant
@@ -114,10 +114,12 @@ class WebhookCouriers:
         )
         while not self._stop.is_set():
             try:
-                await asyncio.to_thread(self._book.get, webhook_id)
-                if not await self._leads(place):
-                    await self._wait(_LOOK_S)
-                elif not await self._beating(place, courier):
+                hook = await asyncio.to_thread(self._book.get, webhook_id)
+                if (at := await asyncio.to_thread(place.find)) is None:
+                    # Read anew once it is held: the process before this one may have changed it until then.
+                    if not await self._claims(place):
+                        await self._wait(_LOOK_S)
+                elif not await self._beating(place, courier.run_round(hook, at)):
                     await self._wait(_IDLE_S)
             except WebhookUnknown:
                 return
@@ -132,24 +134,24 @@ class WebhookCouriers:
         except _TRIED_AGAIN as error:
             self._notes.failed(error)  # another process waits a little longer
 
-    async def _leads(self, place: RelayPlace) -> bool:
-        if await asyncio.to_thread(place.find) is not None:
-            return True
+    async def _claims(self, place: RelayPlace) -> bool:
         is_free = await asyncio.to_thread(place.is_free, self._now())
         return is_free and await asyncio.to_thread(place.claim, self._now())
 
-    async def _beating(self, place: RelayPlace, courier: WebhookCourier) -> bool:
+    async def _beating(self, place: RelayPlace, going: Coroutine[Any, Any, bool]) -> bool:
         """Do a round while showing that this process runs; it ends when another one has taken over."""
-        working = asyncio.create_task(courier.run_round())
-        while not working.done():
-            await asyncio.wait([working], timeout=_BEAT_S)
-            if not working.done() and not await asyncio.to_thread(place.keep, self._now()):
-                working.cancel()
-                await asyncio.wait([working])
-                return False
-        # Shown once a round too, so that the row of an idle one does not look abandoned.
-        await asyncio.to_thread(place.keep, self._now())
-        return working.result()
+        working = asyncio.create_task(going)
+        try:
+            while not working.done():
+                await asyncio.wait([working], timeout=_BEAT_S)
+                # After a round too, so that the row of an idle one does not look abandoned.
+                if not await asyncio.to_thread(place.show, self._now()) and not working.done():
+                    return False
+            return working.result()
+        finally:
+            # A round that is left must have ended before the next one begins.
+            working.cancel()
+            await asyncio.wait([working])
 
     async def _wait(self, seconds: float) -> None:
         try:

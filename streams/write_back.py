@@ -122,7 +122,7 @@ class WriteBack:
         events, cursor = self._identity.changes(format_cursor(*at), limit=self._batch, sources=[self._source])
         end = OutboxPlace(*parse_cursor(cursor))
         if end == at:
-            self._place.keep(self._now())
+            self._place.show(self._now())
             return False
         if not self._place.keep(self._now()):
             return False  # an older CID must not be written over what another process wrote

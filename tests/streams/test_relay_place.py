@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 
 from identity.store_sql.migrate import migrate_store
 from identity.store_sql.opening import SqlStore, open_store, store_url
-from identity.store_sql.tables import store_fact
+from identity.store_sql.tables import relay_cursor, store_fact
 from identity.store_sql.transaction import SqlTransaction
 from streams.outbox import BEGINNING, OutboxPlace
 from streams.relay_place import RelayPlace
@@ -55,6 +55,38 @@ def test_only_the_holder_moves_the_place_and_only_from_where_it_is(store: SqlSto
     assert not first.keep(4)
 
     assert second.find() == NEXT
+
+
+def test_who_shows_itself_often_writes_once_in_a_quarter_of_the_silence(store: SqlStore) -> None:
+    first, second = place_of(store, "first"), place_of(store, "second")
+    beats: list[int] = []
+    first.take(0)
+
+    for now in range(0, 3 * SILENT, SILENT // 20):
+        assert first.show(now)
+        with store.read() as connection:
+            beats.append(connection.scalars(select(relay_cursor.c.beat_at)).one())
+    second.take(3 * SILENT)
+
+    assert sorted(set(beats)) == list(range(0, 3 * SILENT, SILENT // 20 * 6))
+    assert not first.show(4 * SILENT)
+
+
+@pytest.mark.parametrize("does", ["claim", "advance", "keep"])
+def test_whatever_writes_the_row_has_shown_itself(store: SqlStore, does: str) -> None:
+    first, second = place_of(store, "first"), place_of(store, "second")
+    first.take(0)
+    if does == "claim":
+        assert first.is_free(SILENT)
+        assert first.claim(SILENT)
+    elif does == "advance":
+        assert first.advance(BEGINNING, NEXT, now=SILENT)
+    else:
+        assert first.keep(SILENT)
+    second.take(SILENT)
+
+    assert first.show(SILENT + SILENT // 4)
+    assert not first.show(SILENT + SILENT // 4 + 1)
 
 
 def test_what_is_written_beside_a_move_is_written_with_it_or_not_at_all(store: SqlStore) -> None:

@@ -8,9 +8,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from identity.model import Instant
+from identity.store_sql import tables
 from streams.webhook_address import WebhookTarget
-from streams.webhook_book import WebhookBook
+from streams.webhook_book import WebhookBook, place_name
 from streams.webhook_couriers import WebhookCouriers
 from streams.webhook_post import PostAnswer, Poster
 from tests.identity.stores import Place, stated, tell
@@ -144,3 +147,42 @@ def test_what_nobody_foresaw_at_one_webhook_does_not_end_the_others(place: Place
 
     assert set(notes.faults) == {f"{broken}: nobody foresaw it"}
     assert receiver.changes() == [("a", 1), ("b", 1)]
+
+
+class Reaching(Clock):
+    """A clock that tells when it comes to an instant."""
+
+    def __init__(self, reached: Callable[[], object], *, at: Instant) -> None:
+        super().__init__()
+        self._reached = reached
+        self._at = self.now + at
+
+    def __call__(self) -> Instant:
+        now = super().__call__()
+        if now >= self._at:
+            self._reached()
+        return now
+
+
+def test_a_webhook_with_nothing_to_send_is_not_written_each_round(place: Place, receiver: Receiver) -> None:
+    identity = place.open_identity()
+    row = tables.relay_cursor
+
+    async def scene() -> tuple[Instant, Instant]:
+        loop, reached = asyncio.get_running_loop(), asyncio.Event()
+        clock = Reaching(lambda: loop.call_soon_threadsafe(reached.set), at=24_000)
+        hook = WebhookBook(identity, now=clock).add(receiver.url, sources=None, begin_at="now", author="t")[0]
+        begun = clock.now
+        couriers = couriers_of(place, receiver, "one", first_cid=10**9, clock=clock)
+        running = asyncio.create_task(couriers.run())
+        async with asyncio.timeout(30):
+            await reached.wait()
+        with identity.store.read() as connection:
+            beat_at = connection.scalars(select(row.c.beat_at).where(row.c.name == place_name(hook.id))).one()
+        couriers.stop()
+        await running
+        return begun, beat_at
+
+    begun, beat_at = asyncio.run(scene())
+
+    assert begun < beat_at <= begun + 12_000

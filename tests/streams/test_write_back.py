@@ -53,7 +53,7 @@ class Written:
 
     def agent_of(self, holder: str, *, batch: int = 1_000) -> WriteBack:
         place = RelayPlace(
-            self.identity.store, holder=holder, silent_us_max=1_000, name=write_back_place("crm")
+            self.identity.store, holder=holder, silent_us_max=HOUR, name=write_back_place("crm")
         )
         place.take(self.clock())
         return WriteBack(
@@ -99,6 +99,27 @@ def written(place: Place, crm: Crm) -> Iterator[Written]:
     made = Written(place, crm)
     yield made
     made.table.close()
+
+
+def test_an_agent_with_nothing_to_write_writes_nothing_into_the_store(written: Written) -> None:
+    def beat_at() -> int:
+        row = tables.relay_cursor
+        query = select(row.c.beat_at).where(row.c.name == write_back_place("crm"))
+        with written.identity.store.read() as connection:
+            found: int = connection.scalars(query).one()
+        return found
+
+    tell(written.identity, stated("a", email=("ann",)))
+    written.run()
+    before = beat_at()
+
+    for _ in range(3):
+        assert not written.agent.run_once()
+
+    assert beat_at() == before
+    written.clock.now += HOUR // 2
+    assert not written.agent.run_once()
+    assert beat_at() > before
 
 
 def test_what_was_there_before_and_what_changes_is_written_and_acknowledged(written: Written) -> None:

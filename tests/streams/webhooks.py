@@ -69,6 +69,7 @@ class Sending:
         self.book = WebhookBook(identity, now=clock)
         hook, self.secret = self.book.add(receiver.url, sources=sources, begin_at=begin_at, author="test")
         self.id = hook.id
+        self.places: dict[WebhookCourier, RelayPlace] = {}
         self.courier = self.courier_of("one")
 
     @property
@@ -81,7 +82,7 @@ class Sending:
         """Return a courier that has taken the row."""
         place = RelayPlace(self.identity.store, holder=holder, silent_us_max=SECOND, name=place_name(self.id))
         place.take(self.clock())
-        return WebhookCourier(
+        courier = WebhookCourier(
             self.id,
             identity=self.identity,
             book=self.book,
@@ -93,13 +94,17 @@ class Sending:
             days_max=5,
             page=page,
         )
+        self.places[courier] = place
+        return courier
 
     def run(self, courier: WebhookCourier | None = None, *, rounds_max: int = 100) -> int:
         """Do rounds until there is nothing to do at once; return how many there were."""
+        courier = courier or self.courier
 
         async def scene() -> int:
             for number in range(1, rounds_max + 1):
-                if not await (courier or self.courier).run_round():
+                at = self.places[courier].find()
+                if at is None or not await courier.run_round(self.hook, at):
                     return number
             return rounds_max
 
