@@ -16,8 +16,9 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, selec
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 
-from identity.cursor import FEED_START, format_cursor, parse_cursor
-from identity.errors import CursorMoved, Refused, StatementRefused, SubscriberUnknown
+from identity.cursor import format_cursor, parse_cursor
+from identity.errors import CursorMoved, Refused, SubscriberUnknown
+from identity.feed_begin import check_is_told, place_to_begin
 from identity.model import Instant
 from identity.store_sql import tables
 from identity.store_sql.opening import SqlStore
@@ -63,10 +64,7 @@ class Subscribers:
             raise Refused(
                 "The name of a subscriber is 1 to 63 characters of a-z, 0-9, _ and -, and starts with a letter or digit."
             )
-        begin = {"now": self._feed_end(), "start": FEED_START}.get(begin_at, begin_at)
-        known_at, seq = parse_cursor(begin)
-        now = self._clock()
-        values = {"owner": owner, "name": name, "known_at": known_at, "seq": seq}
+        now, feed_end = self._clock(), self._feed_end()
         inserting = postgresql.insert if self._store.is_postgres else sqlite_dialect.insert
         with self._store.write() as tx:
             if (row := _find(tx.connection, owner, name)) is not None:
@@ -74,7 +72,8 @@ class Subscribers:
             count = select(func.count()).select_from(_TABLE).where(_TABLE.c.owner == owner)
             if (tx.connection.scalar(count) or 0) >= SUBSCRIBERS_MAX:
                 raise Refused(f"This API key has {SUBSCRIBERS_MAX} subscribers; delete one first.")
-            _check_is_told(tx.connection, known_at, seq)
+            known_at, seq = place_to_begin(tx.connection, begin_at, feed_end=feed_end)
+            values = {"owner": owner, "name": name, "known_at": known_at, "seq": seq}
             made = inserting(_TABLE).values(**values, created_at=now, moved_at=now).on_conflict_do_nothing()
             is_new = tx.connection.execute(made.returning(_TABLE.c.name)).first() is not None
         return self.get(owner, name), is_new
@@ -119,7 +118,7 @@ class Subscribers:
                 raise CursorMoved(
                     f"The subscriber stands at {format_cursor(*stands)}; somebody has moved it. Read on from there."
                 )
-            _check_is_told(tx.connection, *place)
+            check_is_told(tx.connection, place)
             tx.connection.execute(
                 update(_TABLE).where(_is(owner, name)).values(known_at=place[0], seq=place[1], moved_at=now)
             )
@@ -143,16 +142,6 @@ def _find(connection: Connection, owner: str, name: str, *, is_locked: bool = Fa
 
 def _subscriber(row: Row[Any]) -> Subscriber:
     return Subscriber(row.owner, row.name, format_cursor(row.known_at, row.seq), row.created_at, row.moved_at)
-
-
-def _check_is_told(connection: Connection, known_at: Instant, seq: int) -> None:
-    """Refuse a place ahead of every event: what comes before it would never be told."""
-    event = tables.event
-    newest = connection.execute(
-        select(event.c.known_at, event.c.seq).order_by(event.c.known_at.desc(), event.c.seq.desc()).limit(1)
-    ).first()
-    if (known_at, seq) > (tuple(newest) if newest is not None else (0, 0)):
-        raise StatementRefused("The cursor is ahead of the feed; acknowledge what was read.")
 
 
 def _unknown() -> SubscriberUnknown:

@@ -17,7 +17,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
 
-from identity.cursor import format_cursor, parse_cursor
+from identity.cursor import format_cursor
+from identity.feed_begin import place_to_begin
 from identity.model import Instant
 from identity.service import Identity
 from identity.store_sql import tables
@@ -100,19 +101,24 @@ class WebhookBook:
         Args:
             sources: whose changes are sent; None for those of all.
             begin_at: `now`, `start` or a cursor of the feed.
+
+        Raises:
+            WebhookInvalid: the URL is none that messages may go to, or no source is named.
+            SourceUnknown: a source is not registered.
+            StatementRefused: `begin_at` is none of these, or ahead of the feed.
         """
         read_url(url)
         if sources is not None and not sources:
             raise WebhookInvalid("A webhook is for all sources, or names at least one.")
         for source in sources or ():
             self._identity.get_source(source)
-        begin = {"now": self._identity.feed_end(), "start": "0"}.get(begin_at, begin_at)
-        known_at, seq = parse_cursor(begin)
+        feed_end = self._identity.feed_end()
         now, webhook_id = self._now(), f"wh_{self._random_bytes(8).hex()}"
         data_key, wrapped = self._store.sealer.new_data_key()
         secret = self._random_bytes(SECRET_BYTES)
         named = None if sources is None else orjson.dumps(sorted(set(sources))).decode()
         with self._store.write() as tx:
+            known_at, seq = place_to_begin(tx.connection, begin_at, feed_end=feed_end)
             tx.connection.execute(
                 insert(_PLACE).values(
                     name=place_name(webhook_id), known_at=known_at, seq=seq, holder=None, beat_at=now

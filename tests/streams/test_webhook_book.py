@@ -43,6 +43,16 @@ def test_it_begins_now_at_the_start_or_at_a_cursor(identity: Identity, book: Web
         book.add(URL, sources=None, begin_at="yesterday", author="t")
 
 
+def test_it_does_not_begin_ahead_of_the_feed(identity: Identity, book: WebhookBook) -> None:
+    tell(identity, stated("1", email=("ann",)))
+    known_at, _, seq = identity.feed_end().partition(".")
+
+    with pytest.raises(StatementRefused, match="ahead"):
+        book.add(URL, sources=None, begin_at=f"{known_at}.{int(seq) + 1}", author="t")
+
+    assert book.list_all() == []
+
+
 def test_what_cannot_be_is_refused_and_leaves_nothing(book: WebhookBook) -> None:
     with pytest.raises(WebhookInvalid):
         book.add("http://crm.example.com", sources=None, begin_at="now", author="t")
