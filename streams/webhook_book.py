@@ -157,9 +157,10 @@ class WebhookBook:
         """Forget a webhook and what waits for it; raises WebhookUnknown."""
         self.get(webhook_id)
         with self._store.write() as tx:
+            # The place first: a courier that is moving it holds its row, and adds what waits before it lets go.
+            tx.connection.execute(delete(_PLACE).where(_PLACE.c.name == place_name(webhook_id)))
             tx.connection.execute(delete(_WAITING).where(_WAITING.c.webhook == webhook_id))
             tx.connection.execute(delete(_TABLE).where(_TABLE.c.id == webhook_id))
-            tx.connection.execute(delete(_PLACE).where(_PLACE.c.name == place_name(webhook_id)))
 
     def rotate_secret(self, webhook_id: str) -> str:
         """Give a webhook a new secret and return it; the one before signs beside it for a day."""
@@ -250,16 +251,21 @@ class WebhookBook:
         return found
 
     @staticmethod
-    def keep_waiting(tx: SqlTransaction, webhook_id: str, events: Iterable[WaitingEvent]) -> None:
-        """Put events among those that wait, or change what is kept of one that does."""
+    def add_waiting(tx: SqlTransaction, webhook_id: str, events: Iterable[WaitingEvent]) -> None:
+        """Put events among those that wait; in the transaction that moves the place behind them."""
+        for event in events:
+            tx.connection.execute(
+                insert(_WAITING).values(
+                    webhook=webhook_id, ref_hash=event.ref_hash, **event.place._asdict(), **_tried(event)
+                )
+            )
+
+    @staticmethod
+    def put_off(tx: SqlTransaction, webhook_id: str, events: Iterable[WaitingEvent]) -> None:
+        """Keep when events that wait are tried again; what waits no longer, as of a removed webhook, stays away."""
         for event in events:
             is_it = _is(webhook_id, event.place)
-            values = {"failed_count": event.failed_count, "next_at": event.next_at}
-            if tx.connection.execute(update(_WAITING).where(is_it).values(**values)).rowcount == 0:
-                place = event.place._asdict()
-                tx.connection.execute(
-                    insert(_WAITING).values(webhook=webhook_id, ref_hash=event.ref_hash, **place, **values)
-                )
+            tx.connection.execute(update(_WAITING).where(is_it).values(**_tried(event)))
 
     @staticmethod
     def end_waiting(tx: SqlTransaction, webhook_id: str, places: Iterable[OutboxPlace]) -> None:
@@ -298,6 +304,10 @@ class WebhookBook:
         if row is None:
             raise WebhookUnknown("No webhook has this id; `sameas webhook list` shows all.")
         return row
+
+
+def _tried(event: WaitingEvent) -> dict[str, int]:
+    return {"failed_count": event.failed_count, "next_at": event.next_at}
 
 
 def _is(webhook_id: str, place: OutboxPlace) -> Any:

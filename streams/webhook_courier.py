@@ -171,7 +171,7 @@ class WebhookCourier:
 
         def save(tx: SqlTransaction) -> None:
             self._book.end_waiting(tx, self._id, [_place_of(event) for event in done.taken])
-            self._book.keep_waiting(tx, self._id, heads.values())
+            self._book.put_off(tx, self._id, heads.values())
             self._note(tx, health)
             self._acknowledge(tx, hook, done.taken)
 
@@ -201,7 +201,7 @@ class WebhookCourier:
         end, kept = _end_of(events, done, cursor)
 
         def beside(tx: SqlTransaction) -> None:
-            self._book.keep_waiting(tx, self._id, kept(self._ref_hash))
+            self._book.add_waiting(tx, self._id, kept(self._ref_hash))
             self._note(tx, health)
             self._acknowledge(tx, hook, done.taken)
 

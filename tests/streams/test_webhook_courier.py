@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Iterator
@@ -286,6 +287,26 @@ def test_a_courier_that_ends_before_its_place_moves_sends_again_and_loses_nothin
     assert len(first) == 6
     assert sorted(one.headers["webhook-id"] for one in sending.receiver.receipts) == sorted(2 * first)
     assert_told(sending)
+
+
+def test_a_webhook_that_is_removed_while_it_is_sent_to_leaves_nothing_behind(sending: Sending) -> None:
+    write(sending.identity, "a", times=2)
+    sending.receiver.answer = lambda _: 500
+    sending.run()
+    hook, at = sending.hook, sending.places[sending.courier].find()
+    sending.later(6 * SECOND)
+
+    async def removing(*message: object) -> PostAnswer:
+        sending.book.remove(sending.id)
+        return PostAnswer(500)
+
+    courier = sending.courier_of("two", post=removing)
+    assert at is not None
+    asyncio.run(courier.run_round(hook, at))
+
+    assert hook.waiting_count == 2
+    with sending.identity.store.read() as connection:
+        assert connection.execute(select(tables.webhook_waiting)).all() == []
 
 
 def test_a_courier_that_was_replaced_moves_nothing(sending: Sending) -> None:
