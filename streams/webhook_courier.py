@@ -90,6 +90,11 @@ class _Done:
     kept: list[WaitingEvent] = field(default_factory=list)
     untried: set[str] = field(default_factory=set)
 
+    @property
+    def has_tried(self) -> bool:
+        """True when a message was sent, whatever was answered."""
+        return bool(self.taken) or any(one.failed_count for one in self.kept)
+
 
 class WebhookCourier:
     """Sends what one webhook is to be told.
@@ -98,6 +103,7 @@ class WebhookCourier:
         place: the webhook's row, as held by this process.
         chance: gives numbers in [0, 1), for spreading retries.
         days_max: a receiver that takes nothing for so many days is disabled.
+        is_stopping: once true, a round ends after the messages under way.
     """
 
     def __init__(
@@ -112,6 +118,7 @@ class WebhookCourier:
         now: Callable[[], Instant],
         chance: Callable[[], float],
         days_max: int,
+        is_stopping: Callable[[], bool] = lambda: False,
         page: int = _PAGE,
     ) -> None:
         self._id = webhook_id
@@ -124,6 +131,7 @@ class WebhookCourier:
         self._now = now
         self._chance = chance
         self._days_max = days_max
+        self._is_stopping = is_stopping
         self._page = page
 
     async def run_round(self, hook: Webhook, at: OutboxPlace) -> bool:
@@ -168,6 +176,8 @@ class WebhookCourier:
         )
         # Behind a first event that was not taken the others of its key wait as they did.
         heads = {one.place: one for one in done.kept if one.failed_count}
+        if not done.has_tried:
+            return False  # it was stopped before it tried any
 
         def save(tx: SqlTransaction) -> None:
             self._book.end_waiting(tx, self._id, [_place_of(event) for event in done.taken])
@@ -198,6 +208,8 @@ class WebhookCourier:
             (behind if ref_hash in waiting else lanes[ref_hash]).append(event)
         done = await self._send_lanes(hook, health, lanes)
         done.kept += [WaitingEvent(_place_of(event), self._ref_hash(event), 0, 0) for event in behind]
+        if done.untried and not done.has_tried:
+            return False  # the same
         end, kept = _end_of(events, done, cursor)
 
         def beside(tx: SqlTransaction) -> None:
@@ -224,7 +236,7 @@ class WebhookCourier:
         async def send_lane(ref_hash: int, events: list[CrosswalkEvent]) -> None:
             async with gate:
                 for number, event in enumerate(events):
-                    if health.is_down:
+                    if health.is_down or self._is_stopping():
                         done.untried.update(one.id for one in events[number:])
                         return
                     answer = await self._send(hook, secrets, event)
@@ -275,6 +287,8 @@ class WebhookCourier:
 
     def _note(self, tx: SqlTransaction, health: _Health) -> None:
         """Keep how the receiver does: down once so many failed together, or while a probe fails."""
+        if health.answer is _NO_ANSWER:
+            return  # nothing was sent to it, so nothing is known that was not
         is_failing = health.is_down or (health.failed_count > 0 and health.failed_now > 0)
         failed_count = health.failed_count + 1 if is_failing else 0
         pause = (

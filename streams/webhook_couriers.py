@@ -111,6 +111,7 @@ class WebhookCouriers:
             now=self._now,
             chance=self._chance,
             days_max=self._days_max,
+            is_stopping=self._stop.is_set,
         )
         while not self._stop.is_set():
             try:

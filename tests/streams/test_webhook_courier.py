@@ -309,6 +309,57 @@ def test_a_webhook_that_is_removed_while_it_is_sent_to_leaves_nothing_behind(sen
         assert connection.execute(select(tables.webhook_waiting)).all() == []
 
 
+def test_a_courier_that_is_stopped_ends_after_the_messages_under_way_and_repeats_none(
+    sending: Sending,
+) -> None:
+    write(sending.identity, "abcdefghijklmnopqrstuvwxyz", times=2)
+    receipts = sending.receiver.receipts
+
+    sending.run(sending.courier_of("two", is_stopping=lambda: len(receipts) >= 5))
+    under_way = len(receipts)
+    sending.run(sending.courier_of("three"))
+
+    assert 5 <= under_way <= 5 + 16
+    assert len(receipts) == 52
+    assert_told(sending)
+
+
+def test_a_courier_that_is_stopped_before_it_sends_leaves_everything_as_it_was(sending: Sending) -> None:
+    write(sending.identity, "abcd")
+    sending.receiver.answer = lambda _: 503
+    sending.run()
+    sending.later(DAY)
+    before = sending.hook
+    assert before.failed_count > 0
+
+    sending.run(sending.courier_of("two", is_stopping=lambda: True))
+
+    assert sending.hook == before
+
+
+def test_a_round_that_sends_nothing_says_nothing_of_the_receiver(sending: Sending) -> None:
+    write(sending.identity, "abc")
+    sending.receiver.answer = lambda _: 503
+    sending.run()
+    tell(sending.identity, withdrawn("a"))
+    sending.later(DAY)
+    before = sending.hook
+
+    sending.run(sending.courier_of("two", is_stopping=lambda: True))
+
+    after = sending.hook
+    assert (before.failed_count, before.waiting_count, after.waiting_count) == (1, 3, 4)
+    assert after == before._replace(cursor=after.cursor, waiting_count=4)
+
+
+def test_a_courier_that_is_stopped_before_the_first_message_does_not_move(sending: Sending) -> None:
+    write(sending.identity, "ab")
+
+    sending.run(sending.courier_of("two", is_stopping=lambda: True))
+
+    assert (sending.receiver.receipts, sending.hook.cursor, sending.hook.waiting_count) == ([], "0.0", 0)
+
+
 def test_a_courier_that_was_replaced_moves_nothing(sending: Sending) -> None:
     write(sending.identity, "a")
     replaced = sending.courier

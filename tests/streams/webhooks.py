@@ -77,7 +77,12 @@ class Sending:
         return self.book.get(self.id)
 
     def courier_of(
-        self, holder: str, *, page: int = 500, post: Callable[..., object] | None = None
+        self,
+        holder: str,
+        *,
+        page: int = 500,
+        post: Callable[..., object] | None = None,
+        is_stopping: Callable[[], bool] = lambda: False,
     ) -> WebhookCourier:
         """Return a courier that has taken the row."""
         place = RelayPlace(self.identity.store, holder=holder, silent_us_max=SECOND, name=place_name(self.id))
@@ -93,6 +98,7 @@ class Sending:
             chance=lambda: 0.0,
             days_max=5,
             page=page,
+            is_stopping=is_stopping,
         )
         self.places[courier] = place
         return courier
