@@ -2,8 +2,8 @@
 
 1. A change of the crosswalk assigns: the record has a CID that its source must get to know.
 2. Sending is noted, and is no evidence.
-3. An acknowledgement says which CID the source has. Only the CID that the record has now closes the gap; a later
-   change of the CID opens it again.
+3. An acknowledgement says which CID the source has. Only the CID that the record has now closes the gap, and only
+   what came after its assignment: a record that went and comes again, or a CID that left and came back, is a new gap.
 4. While it is open, `gap` is the oldest version that the source published without its CID: the watermark stays below.
 
 Invariant: pure; the same facts in another order end in the same answer to "does the source have the CID".
@@ -25,6 +25,7 @@ __all__ = [
     "Delivery",
     "Evidence",
     "Gap",
+    "KeyNow",
     "Sent",
     "acknowledge_delivery",
     "assign_delivery",
@@ -59,12 +60,23 @@ class Acknowledgement:
 
     `cid` is the CID that was delivered or read, whatever the crosswalk says by now. None says that the source's
     own column is empty; only what reads that column can say so, and it opens only what the same evidence had closed.
+    `known_at` is of the change that was delivered, where that is known: it says nothing of later ones.
     """
 
     ref: RecordRef
     cid: Cid | None
     evidence: Evidence
     at: Instant
+    known_at: Instant | None = None
+
+
+class KeyNow(NamedTuple):
+    """A key in the crosswalk as of a transaction, of which the ledger may not have been told yet."""
+
+    cid: Cid | None
+    since: Instant
+    """When it changed last, in whatever way."""
+    key_version: int
 
 
 class Sent(NamedTuple):
@@ -154,36 +166,50 @@ def note_sent(held: Delivery, sent: Sent) -> Delivery:
     )
 
 
-def acknowledge_delivery(held: Delivery, told: Acknowledgement, *, now_cid: Cid | None) -> Delivery:
+def acknowledge_delivery(held: Delivery, told: Acknowledgement, *, now: KeyNow) -> Delivery:
     """Return the delivery after an acknowledgement.
 
-    The CID that the record has now always counts; of two evidences for it the stronger is kept, and the earlier
-    time. Another CID says that the source is behind: it takes nothing back that was known in another way, because
-    it may have been on its way for longer.
-
-    Args:
-        now_cid: the CID that the record has in the crosswalk, of which the ledger may not have been told yet.
+    The CID that the record has now counts, unless it was delivered by an earlier change than the one that assigned
+    it; of two evidences for it the stronger is kept, and the earlier time. Another CID says that the source is
+    behind: it takes nothing back that was known in another way, because it may have been on its way for longer.
     """
-    if told.cid is not None and told.cid == held.acked_cid:
+    is_followed = held.key_version >= now.key_version
+    assigned_at = (held.assigned_at or 0) if is_followed else now.since
+    at = _time_of(told, now.cid, assigned_at)
+    acked_at = held.acked_at or 0
+    if told.cid is not None and told.cid == held.acked_cid and not acked_at < assigned_at <= at:
         evidence = told.evidence if held.evidence is None else min(told.evidence, held.evidence)
         return held._replace(evidence=int(evidence))
     if told.cid is None:
         is_news = held.evidence == told.evidence
     else:
-        is_behind = held.acked_cid is None or held.acked_cid != now_cid
-        is_news = is_behind or told.cid == now_cid or held.evidence == told.evidence
+        is_behind = held.acked_cid is None or held.acked_cid != now.cid
+        is_behind |= is_followed and acked_at < assigned_at
+        is_news = is_behind or told.cid == now.cid or held.evidence == told.evidence
     if not is_news:
         return held
     if told.cid is None:
         # What was sent had arrived and is gone: that a sink has written it shows nothing any more.
         moved = held._replace(acked_cid=None, acked_at=None, evidence=None, sent_part=None, sent_offset=None)
     else:
-        moved = held._replace(acked_cid=told.cid, acked_at=told.at, evidence=int(told.evidence))
+        moved = held._replace(acked_cid=told.cid, acked_at=at, evidence=int(told.evidence))
     return _reckon(moved, held, held.gap)
+
+
+def _time_of(told: Acknowledgement, now_cid: Cid | None, assigned_at: Instant) -> Instant:
+    """Return the time by which an acknowledgement counts for an assignment.
+
+    Clocks of several machines differ: what is told in a transaction that sees the CID in the crosswalk came after its
+    assignment. What names the change that it is of counts for that one, and not for a later one.
+    """
+    if told.known_at is not None and (told.cid != now_cid or told.known_at < assigned_at):
+        return told.known_at
+    return told.at if told.cid != now_cid else max(told.at, assigned_at)
 
 
 def _reckon(moved: Delivery, held: Delivery, gap: Gap) -> Delivery:
     """Say whether the gap is open; one that was open stays open from where it began."""
-    is_open = moved.is_live and (moved.cid is None or moved.acked_cid != moved.cid)
+    has_it = moved.acked_cid == moved.cid and (moved.acked_at or 0) >= (moved.assigned_at or 0)
+    is_open = moved.is_live and (moved.cid is None or not has_it)
     begins = min(held.gap, gap) if held.is_open else gap
     return moved._replace(is_open=is_open, gap_epoch=begins.epoch, gap_number=begins.number, gap_at=begins.at)

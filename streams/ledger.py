@@ -32,7 +32,7 @@ from sqlalchemy import and_, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 
-from identity.model import Cid, EventType, Instant, RecordRef
+from identity.model import EventType, Instant, RecordRef
 from identity.service import Identity
 from identity.store import RecordRow
 from identity.store_sql import tables
@@ -44,6 +44,7 @@ from streams.delivery import (
     Delivery,
     Evidence,
     Gap,
+    KeyNow,
     Sent,
     acknowledge_delivery,
     assign_delivery,
@@ -60,8 +61,8 @@ _ROWS_MAX: Final = 500
 """Rows of one statement: 17 columns each stay under SQLite's 32,766 parameters."""
 
 _Step = Callable[[Delivery], Delivery]
-_Fact = Callable[[Cid | None, Delivery], Delivery]
-"""What becomes of a delivery, of which the record has this CID in the crosswalk."""
+_Fact = Callable[[KeyNow, Delivery], Delivery]
+"""What becomes of a delivery, of which the key stands so in the crosswalk."""
 
 _NOT_LIVE: Final = frozenset({EventType.WITHDRAWN, EventType.RENAMED, EventType.ERASED})
 
@@ -178,7 +179,7 @@ class DeliveryLedger:
         sources: dict[int, str] = {}
         for ref, fact in facts:
             if (row := rows.get(ref)) is not None:
-                steps[row.rid].append(partial(fact, row.cid))
+                steps[row.rid].append(partial(fact, KeyNow(row.cid, row.system_from, row.key_version)))
                 sources[row.rid] = ref.source
         return self._apply(tx, sources, steps)
 
@@ -312,7 +313,7 @@ def _assign(change: Assignment, held: Delivery) -> Delivery:
 
 def _note_born(change: Assignment, held: Delivery) -> Delivery:
     told = Acknowledgement(RecordRef(change.source, ""), change.cid, Evidence.CID_SEEN, change.at)
-    return acknowledge_delivery(held, told, now_cid=change.cid)
+    return acknowledge_delivery(held, told, now=KeyNow(change.cid, change.at, change.key_version))
 
 
 def _further(reached: Reached | None, gap: Gap) -> Reached:
@@ -322,11 +323,11 @@ def _further(reached: Reached | None, gap: Gap) -> Reached:
     return Reached(epoch, number, max(reached.stated_at, gap.at))
 
 
-def _acknowledge(told: Acknowledgement, now_cid: Cid | None, held: Delivery) -> Delivery:
-    return acknowledge_delivery(held, told, now_cid=now_cid)
+def _acknowledge(told: Acknowledgement, now: KeyNow, held: Delivery) -> Delivery:
+    return acknowledge_delivery(held, told, now=now)
 
 
-def _note_sent(sent: Sent, _now_cid: Cid | None, held: Delivery) -> Delivery:
+def _note_sent(sent: Sent, _now: KeyNow, held: Delivery) -> Delivery:
     return note_sent(held, sent)
 
 

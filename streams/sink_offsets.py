@@ -55,13 +55,13 @@ class SinkOffsets:
     def _acknowledge(self, source: str, partition: Partition, committed: int) -> int:
         delivery, record = tables.delivery, tables.record
         query = (
-            select(record.c.key, delivery.c.cid)
+            select(record.c.key, delivery.c.cid, delivery.c.assigned_at)
             .join(record, record.c.rid == delivery.c.rid)
             .where(
                 delivery.c.source == source,
                 delivery.c.sent_part == partition.number,
                 delivery.c.sent_offset < committed,
-                delivery.c.sent_version >= delivery.c.key_version,
+                delivery.c.sent_version == delivery.c.key_version,
                 delivery.c.cid.is_not(None),
                 text("delivery.is_open"),
             )
@@ -72,8 +72,10 @@ class SinkOffsets:
             with self._identity.store.read() as connection:
                 rows = connection.execute(query).all()
             told = [
-                Acknowledgement(RecordRef(source, key), Cid(cid), Evidence.SINK_OFFSET, self._now())
-                for key, cid in rows
+                Acknowledgement(
+                    RecordRef(source, key), Cid(cid), Evidence.SINK_OFFSET, self._now(), assigned_at
+                )
+                for key, cid, assigned_at in rows
             ]
             done = self._ledger.acknowledge(told)
             changed += done

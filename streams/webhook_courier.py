@@ -315,7 +315,9 @@ class WebhookCourier:
             self._ledger.acknowledge_in(
                 tx,
                 [
-                    Acknowledgement(RecordRef(one.source, one.key), one.cid, Evidence.WEBHOOK, at=now)
+                    Acknowledgement(
+                        RecordRef(one.source, one.key), one.cid, Evidence.WEBHOOK, now, one.known_at
+                    )
                     for one in taken
                     if one.cid is not None
                 ],

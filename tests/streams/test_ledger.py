@@ -116,6 +116,42 @@ def test_a_gap_begins_with_the_smallest_number_of_what_was_stated_again(
     assert read_rows(identity)["1"].gap_number == 5
 
 
+def test_a_record_that_comes_again_is_open_until_it_is_acknowledged_anew(
+    identity: Identity, ledger: DeliveryLedger
+) -> None:
+    tell(identity, stated("1", version=1, email=("ann",)))
+    ledger.follow()
+    ledger.acknowledge([told_of(identity, "1")])
+    tell(identity, withdrawn("1", version=2))
+    tell(identity, stated("1", version=3, email=("ann",)))
+    ledger.follow()
+    back = read_rows(identity)["1"]
+
+    ledger.acknowledge([told_of(identity, "1")])
+
+    assert back.is_open
+    assert read_rows(identity)["1"].is_covered
+
+
+def test_an_acknowledgement_of_a_record_that_came_again_may_come_before_the_ledger_has_followed(
+    identity: Identity, ledger: DeliveryLedger
+) -> None:
+    tell(identity, stated("1", version=1, email=("ann",)))
+    ledger.acknowledge([told_of(identity, "1")])
+    tell(identity, withdrawn("1", version=2))
+    tell(identity, stated("1", version=3, email=("ann",)))
+
+    ledger.acknowledge([told_of(identity, "1")])
+    ledger.follow()
+
+    assert read_rows(identity)["1"].is_covered
+
+
+def told_of(identity: Identity, key: str) -> Acknowledgement:
+    """Return what a source says whose clock is far behind."""
+    return Acknowledgement(RecordRef("crm", key), find_cid(identity, key), Evidence.WEBHOOK, at=1)
+
+
 def test_a_withdrawn_record_counts_no_more(identity: Identity, ledger: DeliveryLedger) -> None:
     tell(identity, stated("1", version=1, email=("ann",)), stated("2", version=1, email=("bob",)))
     ledger.follow()
