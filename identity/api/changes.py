@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 from fastapi import APIRouter
@@ -31,24 +31,34 @@ from identity.api.render import event_document, json_response
 from identity.api.shapes import ChangesAnswer
 from identity.cursor import parse_cursor
 
-__all__ = ["add_change_routes"]
+__all__ = ["StreamPace", "add_change_routes"]
 
 _LIMIT_DEFAULT: Final = 1_000
 _LIMIT_MAX: Final = 10_000
 _WAIT_SECONDS_MAX: Final = 60
 _POLL_SECONDS: Final = 0.2
-_LOOK_UP_SECONDS: Final = 1.0
-"""How long a stream may miss that it is to end or to show that it lives."""
-_ALIVE_SECONDS: Final = 15.0
-_STREAM_SECONDS: Final = 300.0
 _CURSOR_MAX: Final = 200
 
 Page = tuple[list[dict[str, object]], str]
 
 
-def add_change_routes(router: APIRouter, doors: Doors) -> None:
+class StreamPace(NamedTuple):
+    """What a stream does after how many seconds."""
+
+    alive_s: float = 15.0
+    """Without an event: it shows that it lives."""
+    end_s: float = 300.0
+    """It ends."""
+    look_up_s: float = 1.0
+    """How long it may miss that one of the two is due."""
+
+
+_PACE: Final = StreamPace()
+
+
+def add_change_routes(router: APIRouter, doors: Doors, *, pace: StreamPace = _PACE) -> None:
     """Add the feed of changes to `router`."""
-    feed = _Feed(doors)
+    feed = _Feed(doors, pace)
 
     async def get_changes(request: Request) -> Response:
         """Read events after a cursor, waiting for the first if there is none yet."""
@@ -88,8 +98,9 @@ def add_change_routes(router: APIRouter, doors: Doors) -> None:
 class _Feed:
     """Reads the feed for the route."""
 
-    def __init__(self, doors: Doors) -> None:
+    def __init__(self, doors: Doors, pace: StreamPace) -> None:
         self._doors = doors
+        self._pace = pace
         self._end = _FeedEnd(doors)
 
     async def begin_of(self, request: Request, caller: Caller) -> str | None:
@@ -134,12 +145,12 @@ class _Feed:
             if events:
                 yield b"".join(map(_message, events))
                 spoken_at = _monotonic()
-            elif _monotonic() - spoken_at >= _ALIVE_SECONDS:
+            elif _monotonic() - spoken_at >= self._pace.alive_s:
                 yield b": alive\nid: " + cursor.encode() + b"\n\n"
                 spoken_at = _monotonic()
             if cursor == before:
-                await self._end.passes(cursor, seconds=_LOOK_UP_SECONDS)
-            if self._doors.is_closing or _monotonic() - started_at >= _STREAM_SECONDS:
+                await self._end.passes(cursor, seconds=self._pace.look_up_s)
+            if self._doors.is_closing or _monotonic() - started_at >= self._pace.end_s:
                 return
             before = cursor
             page = await self.read_page(cursor, limit, caller)
