@@ -29,17 +29,15 @@ from identity.service import Identity
 from identity.statement import format_instant
 from identity.store_sql import tables
 from streams.delivery import NO_NUMBER, Evidence
+from streams.ledger import DeliveryLedger, Place
 from streams.offsets import OffsetBook
 from streams.positions import Position, format_lsn
 
-__all__ = ["Coverage", "CoverageBook", "FeedPlace", "Watermark", "coverage_document", "watermark_document"]
+__all__ = ["Coverage", "CoverageBook", "Watermark", "coverage_document", "watermark_document"]
 
 _LAGS_MAX: Final = 1_000
 _DAYS_OBSERVED: Final = 30
 _DAY_US: Final = 86_400 * 1_000_000
-_CURSOR: Final = "ledger"
-FeedPlace = tuple[Instant, int]
-"""A place in the feed of all changes."""
 
 
 class Watermark(NamedTuple):
@@ -109,12 +107,7 @@ class CoverageBook:
                 observed_approach=_observe(connection, source, evidence, now),
             )
 
-    def find_watermark(self, source: str) -> Watermark:
-        """Return up to where all that a source stated has its CID."""
-        with self._store.read() as connection:
-            return _find_watermark(connection, source)
-
-    def find_feed_end(self) -> FeedPlace:
+    def find_feed_end(self) -> Place:
         """Return the place of the last change that is committed."""
         event = tables.event
         with self._store.read() as connection:
@@ -125,19 +118,16 @@ class CoverageBook:
             ).first()
         return (0, 0) if row is None else (row.known_at, row.seq)
 
-    def has_reached(self, source: str, position: Position, *, since: FeedPlace) -> bool:
+    def has_reached(self, source: str, position: Position, *, since: Place) -> bool:
         """Tell whether all that a source stated up to a position has its CID.
 
         Args:
             since: what was committed up to here, when the question came, is looked at.
         """
-        cursor, delivery = tables.relay_cursor, tables.delivery
+        if DeliveryLedger(self._identity).find_place() < since:
+            return False
+        delivery = tables.delivery
         with self._store.read() as connection:
-            row = connection.execute(
-                select(cursor.c.known_at, cursor.c.seq).where(cursor.c.name == _CURSOR)
-            ).first()
-            if ((0, 0) if row is None else (row.known_at, row.seq)) < since:
-                return False
             is_older = (
                 delivery.c.gap_at <= position.at
                 if position.version is None
@@ -154,9 +144,11 @@ class CoverageBook:
             )
             if connection.execute(gap).first() is not None:
                 return False
-            if source not in OffsetBook.list_streamed(connection):
-                return True
+            is_streamed = source in OffsetBook.list_streamed(connection)
             frontier = _find_frontier(connection, source)
+        if not is_streamed:
+            # What it stated was answered. Where nothing was taken, or nothing with a number, its stream may not run yet.
+            return (frontier.at if position.version is None else frontier.version) is not None
         if position.version is not None:
             return frontier.version is not None and frontier.version >= position.version
         return frontier.at is not None and position.at is not None and frontier.at >= position.at

@@ -23,8 +23,9 @@ from sqlalchemy import select
 
 from identity.service import Identity
 from identity.store_sql import tables
+from streams.coverage import CoverageBook
 from streams.kafka_places import Extent, KafkaPlaces
-from streams.ledger import DeliveryLedger
+from streams.ledger import DeliveryLedger, Place
 from streams.offsets import OffsetBook, Partition, PartitionState, Reached
 from streams.refused import RejectState
 from streams.topics import TopicNames
@@ -56,6 +57,10 @@ class SourceRounds:
         reached = _greatest(states)
         found: Reached | None = None
         barrier = self._barrier
+        needed = states.keys() if barrier is None else states.keys() | barrier.extents.keys()
+        if not needed <= extents.keys():  # of a partition without an answer nobody knows how long it is
+            self._before = self._barrier = None
+            return None
         if barrier is not None and _is_taken(taken, barrier.extents):
             found = barrier.reached if taken == barrier.taken else _just_before(barrier.reached)
             self._barrier = None
@@ -72,9 +77,11 @@ class FrontierFinder:
         self._store = identity.store
         self._offsets = OffsetBook(identity.store)
         self._ledger = DeliveryLedger(identity)
+        self._book = CoverageBook(identity)
         self._places = places
         self._prefix = names.records("")
         self._rounds: dict[str, SourceRounds] = {}
+        self._found: dict[str, tuple[Reached, Place]] = {}
 
     def look(self) -> None:
         """Take one round; raises KafkaUnreachable, KafkaRefused, and what a store raises."""
@@ -82,18 +89,30 @@ class FrontierFinder:
         for state in self._offsets.list_states():
             if state.partition.topic.startswith(self._prefix):
                 states.setdefault(state.partition.topic, {})[state.partition] = state
+        feed_end = self._book.find_feed_end()  # after the states: what was taken by then is before it
         extents = self._places.find_extents(states)
-        found: dict[str, Reached] = {}
         for topic, own in states.items():
             source = topic.removeprefix(self._prefix)
             of_topic = {one: extent for one, extent in extents.items() if one.topic == topic}
             reached = self._rounds.setdefault(source, SourceRounds()).look(own, of_topic)
             if reached is not None and not self._has_open_reject(source):
-                found[source] = reached
-        if found and self._ledger.follow(batches_max=10):
+                self._found.setdefault(source, (reached, feed_end))
+        if self._found:
+            self._ledger.follow(batches_max=10)
+            self._raise(self._ledger.find_place())
+
+    def _raise(self, followed: Place) -> None:
+        """Give out the frontiers of which the ledger has followed all that was taken; the others wait.
+
+        An older transaction that is open holds the feed's end back while later changes are committed already.
+        """
+        due = {source: reached for source, (reached, place) in self._found.items() if place <= followed}
+        if due:
             with self._store.write() as tx:
-                for source, reached in sorted(found.items()):
+                for source, reached in sorted(due.items()):
                     self._ledger.raise_frontier_in(tx, source, reached)
+        for source in due:
+            del self._found[source]
 
     def _has_open_reject(self, source: str) -> bool:
         table = tables.reject

@@ -5,6 +5,7 @@ Elsewhere: who needs that (`streams.frontier`, `streams.sink_offsets`), topics (
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from typing import Any, Final, NamedTuple
@@ -19,6 +20,8 @@ from streams.offsets import Partition
 __all__ = ["Extent", "KafkaPlaces"]
 
 _ANSWER_S_MAX: Final = 10.0
+_SAID_MAX: Final = 8
+"""Errors that a client told by itself and that explain what it answers; of a long outage the last ones."""
 _NO_SUCH: Final = frozenset({KafkaError.GROUP_ID_NOT_FOUND, KafkaError.UNKNOWN_TOPIC_OR_PART})
 _NOT_YET: Final = frozenset(
     {
@@ -42,11 +45,14 @@ class KafkaPlaces:
 
     def __init__(self, address: KafkaAddress) -> None:
         self._address = address
-        self._said: list[str] = []
+        self._said: deque[str] = deque(maxlen=_SAID_MAX)
         self._client: AdminClient | None = None
 
     def find_extents(self, topics: Collection[str]) -> dict[Partition, Extent]:
-        """Return the extent of each partition of those topics that there are; raises KafkaUnreachable, KafkaRefused."""
+        """Return the extent of each partition of those topics that there are; raises KafkaUnreachable, KafkaRefused.
+
+        A topic of which one partition's extent is not known yet is left out.
+        """
         admin = self._admin()
         try:
             there = admin.list_topics(timeout=_ANSWER_S_MAX).topics
@@ -57,7 +63,8 @@ class KafkaPlaces:
         ]
         specs: Any = OffsetSpec  # its class methods have no types
         begins, ends = self._list(partitions, specs.earliest()), self._list(partitions, specs.latest())
-        return {one: Extent(begins[one], ends[one]) for one in partitions if one in begins and one in ends}
+        unknown = {one.topic for one in partitions if one not in begins or one not in ends}
+        return {one: Extent(begins[one], ends[one]) for one in partitions if one.topic not in unknown}
 
     def find_committed(self, group: str, topic: str) -> dict[Partition, int]:
         """Return the offsets that a group has committed, none where there is no such group or none is known yet.
@@ -108,5 +115,6 @@ class KafkaPlaces:
 
     def _fail(self, exc: KafkaException) -> Any:
         # The client stays: it finds its way back, and to drop it amid an answer ends the process.
-        said, self._said[:] = list(self._said), []
+        said = list(self._said)
+        self._said.clear()
         translate_kafka_error(self._address.bootstrap, exc.args[0], said)

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import and_, case, func, or_, select, update
+from sqlalchemy import Connection, and_, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 
@@ -52,13 +52,19 @@ from streams.delivery import (
 )
 from streams.offsets import OffsetBook, Reached
 
-__all__ = ["DeliveryLedger"]
+__all__ = ["DeliveryLedger", "Place"]
 
 _BATCH_EVENTS: Final = 1_000
 _CURSOR: Final = "ledger"
 """The ledger's row of `relay_cursor`."""
+_RAISED: Final = "ledger.frontiers"
+"""The row that says where the ledger was when it raised the frontiers of sources that are not streamed."""
 _ROWS_MAX: Final = 500
 """Rows of one statement: 17 columns each stay under SQLite's 32,766 parameters."""
+
+Place = tuple[Instant, int]
+"""A place in the feed of all changes."""
+_BEGIN: Final[Place] = (0, 0)
 
 _Step = Callable[[Delivery], Delivery]
 _Fact = Callable[[KeyNow, Delivery], Delivery]
@@ -100,34 +106,29 @@ class DeliveryLedger:
         """
         return any(self._follow_one() for _ in range(batches_max))
 
+    def find_place(self) -> Place:
+        """Return the place in the feed up to which the ledger has followed."""
+        with self._store.read() as connection:
+            return _read_place(connection, _CURSOR) or _BEGIN
+
     def _follow_one(self) -> bool:
         """Take one batch; return whether nothing was left behind it."""
-        table = tables.relay_cursor
         with self._store.read() as connection:
-            row = connection.execute(
-                select(table.c.known_at, table.c.seq).where(table.c.name == _CURSOR)
-            ).first()
-        was = (0, 0) if row is None else (row.known_at, row.seq)
+            was = _read_place(connection, _CURSOR) or _BEGIN
+            raised = _read_place(connection, _RAISED) or _BEGIN
         events, _ = self._identity.changes(f"{was[0]}.{was[1]}", limit=_BATCH_EVENTS)
         if not events:
             return True
         end = (events[-1].known_at, events[-1].seq)
+        is_end = len(events) < _BATCH_EVENTS
+        # Versions have no order in the feed: in the middle of it the greatest seen says nothing of those to come.
+        furthest = self._find_furthest() if is_end and raised != was else {}
         epochs = _Epochs(self._identity)
         with self._store.write() as tx:
-            if row is None:
-                begun = self._insert(table).values(
-                    name=_CURSOR, known_at=0, seq=0, holder=None, beat_at=end[0]
-                )
-                tx.connection.execute(begun.on_conflict_do_nothing())
-            moved = tx.connection.execute(
-                update(table)
-                .where(table.c.name == _CURSOR, table.c.known_at == was[0], table.c.seq == was[1])
-                .values(known_at=end[0], seq=end[1], beat_at=end[0])
-            )
-            if moved.rowcount:
+            is_moved = self._move(tx, _CURSOR, was, end)
+            if is_moved:
                 steps: dict[int, list[_Step]] = defaultdict(list)
                 sources: dict[int, str] = {}
-                furthest: dict[str, Reached] = {}
                 for rid, change, is_born in _read_assignments(tx, was, end, epochs):
                     steps[rid].append(partial(_assign, change))
                     if is_born:
@@ -135,10 +136,37 @@ class DeliveryLedger:
                     sources[rid] = change.source
                     furthest[change.source] = _further(furthest.get(change.source), change.gap)
                 self._apply(tx, sources, steps)
-                for source, reached in sorted(furthest.items()):
-                    if source not in OffsetBook.list_streamed(tx.connection):
-                        self.raise_frontier_in(tx, source, reached)
-        return len(events) < _BATCH_EVENTS
+                if is_end:
+                    streamed = OffsetBook.list_streamed(tx.connection)
+                    for source in sorted(furthest.keys() - streamed):
+                        self.raise_frontier_in(tx, source, furthest[source])
+                    self._move(tx, _RAISED, raised, end)
+        return is_moved and is_end
+
+    def _move(self, tx: SqlTransaction, name: str, was: Place, end: Place) -> bool:
+        """Move a row of `relay_cursor` on; return False where it does not stand where it stood."""
+        table = tables.relay_cursor
+        if was == _BEGIN:
+            begun = self._insert(table).values(name=name, known_at=0, seq=0, holder=None, beat_at=end[0])
+            tx.connection.execute(begun.on_conflict_do_nothing())
+        moved = tx.connection.execute(
+            update(table)
+            .where(table.c.name == name, table.c.known_at == was[0], table.c.seq == was[1])
+            .values(known_at=end[0], seq=end[1], beat_at=end[0])
+        )
+        return bool(moved.rowcount)
+
+    def _find_furthest(self) -> dict[str, Reached]:
+        """Return how far each source is by the ledger's rows. Cost: a walk through them, once after it was behind."""
+        table = tables.delivery
+        query = select(
+            table.c.source, table.c.gap_epoch, func.max(table.c.gap_number), func.max(table.c.gap_at)
+        ).group_by(table.c.source, table.c.gap_epoch)
+        furthest: dict[str, Reached] = {}
+        with self._store.read() as connection:
+            for source, *gap in connection.execute(query):
+                furthest[source] = _further(furthest.get(source), Gap(*gap))
+        return furthest
 
     def raise_frontier_in(self, tx: SqlTransaction, source: str, reached: Reached) -> None:
         """Note that all of a source up to here was taken; what is not further than noted before changes nothing."""
@@ -238,6 +266,12 @@ class DeliveryLedger:
 
     def _insert(self, table: Any) -> Any:
         return (postgresql.insert if self._store.is_postgres else sqlite_dialect.insert)(table)
+
+
+def _read_place(connection: Connection, name: str) -> Place | None:
+    table = tables.relay_cursor
+    row = connection.execute(select(table.c.known_at, table.c.seq).where(table.c.name == name)).first()
+    return None if row is None else (row.known_at, row.seq)
 
 
 class _Epochs:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import insert
 
 from identity.errors import SourceUnknown
-from identity.model import RecordRef, Verdict
+from identity.model import FOREVER, RecordRef, Verdict
 from identity.service import Identity
 from identity.store_sql import tables
 from streams.coverage import Coverage, CoverageBook, Watermark, coverage_document
@@ -241,6 +241,36 @@ def test_of_a_streamed_source_nothing_is_reached_beyond_its_frontier(
     assert not has_reached(identity, Position((0, 50)))
     assert has_reached(identity, Position(at=7))
     assert not has_reached(identity, Position(at=8))
+
+
+def test_of_a_source_of_which_nothing_was_taken_nothing_is_reached(identity: Identity) -> None:
+    assert not has_reached(identity, Position((0, 5)))
+    assert not has_reached(identity, Position(at=LATER))
+    assert not has_reached(identity, Position(at=FOREVER))
+
+
+def test_a_load_without_numbers_says_nothing_of_how_far_a_log_was_taken(identity: Identity) -> None:
+    tell(identity, stated("1", email=("ann",)))
+    acknowledge(identity, "1")
+    DeliveryLedger(identity).follow()
+
+    assert has_reached(identity, Position(at=LATER))
+    assert not has_reached(identity, Position((0, 5)))
+
+
+def test_amid_a_load_in_no_order_the_frontier_is_not_ahead_of_what_is_still_to_be_followed(
+    identity: Identity, ledger: DeliveryLedger, book: CoverageBook
+) -> None:
+    rest = [*range(900, 1_800), *range(1, 301)]
+    for start in range(0, 1_200, 400):
+        keys = rest[start : start + 400]
+        tell(identity, *(stated(str(n), version=n, email=(f"x{n}",)) for n in keys))
+        acknowledge(identity, *(str(n) for n in keys))
+
+    assert not ledger.follow()
+    assert book.measure("crm", now=LATER).watermark == Watermark(None, None)
+    assert DeliveryLedger(identity).follow()
+    assert number_of(identity) == (0, 1_799)
 
 
 # ------------------------------------------------------------------------------------------ which approach

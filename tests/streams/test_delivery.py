@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from identity.model import Cid, RecordRef
@@ -249,8 +249,13 @@ class World:
             self.delivery = assign_delivery(self.delivery, self.events.pop(0))
 
 
+@settings(max_examples=400)
 @given(
-    st.lists(st.sampled_from(["old", "new", "withdraw", "post", "tell", "read_back", "follow"]), max_size=25)
+    st.lists(
+        st.sampled_from(["old", "new", "withdraw", "post", "tell", "read_back", "follow"]),
+        min_size=6,
+        max_size=25,
+    )
 )
 def test_no_way_back_makes_a_record_covered_that_is_not_and_the_last_acknowledgement_covers_it(
     steps: list[str],

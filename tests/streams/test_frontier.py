@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
@@ -16,6 +17,7 @@ from streams.kafka_places import Extent, KafkaPlaces
 from streams.offsets import Partition, PartitionState, Reached
 from streams.refused import RejectBook
 from streams.topics import TopicNames
+from tests.identity.stores import Place, empty_database
 from tests.services.kafka import create_topics
 from tests.streams.stream import Told, envelope
 from tests.streams.taking import TABLE, Taking
@@ -74,6 +76,16 @@ def test_a_partition_that_keeps_nothing_holds_nothing_up() -> None:
     assert [rounds.look(seen, extents) for _ in range(3)][-1] == Reached(0, 40, 400)
 
 
+def test_a_partition_without_an_answer_is_not_taken_for_one_that_was_taken() -> None:
+    rounds = SourceRounds()
+    seen = states(a=(4, 40), b=(1, 10))
+    known = ends(4, 3)
+    for extents in ({}, {A: known[A]}):
+        assert [rounds.look(seen, extents) for _ in range(4)] == [None] * 4
+
+    assert [rounds.look(seen, one) for one in (known, known, {A: known[A]}, known, {}, known)] == [None] * 6
+
+
 @pytest.fixture
 def taking(identity: Identity, kafka_bootstrap: str, kafka_prefix: str) -> Taking:
     identity.put_source("crm", TABLE, author="test")
@@ -94,7 +106,7 @@ def finder(taking: Taking, bootstrap: str) -> FrontierFinder:
 
 
 def number_of(taking: Taking) -> int | None:
-    mark = CoverageBook(taking.identity).find_watermark("crm")
+    mark = CoverageBook(taking.identity).measure("crm", now=1).watermark
     return None if mark.version is None else mark.version[1]
 
 
@@ -138,3 +150,37 @@ def test_a_message_that_was_refused_holds_the_frontier_until_it_is_mended_or_dis
 
     with taking.identity.store.read() as connection:
         assert connection.exec_driver_sql(query).scalar() == 20
+
+
+@pytest.mark.service
+def test_the_frontier_waits_while_an_older_transaction_holds_the_end_of_the_feed_back(
+    kept_database: str, tmp_path: Path, kafka_bootstrap: str, kafka_prefix: str
+) -> None:
+    empty_database(kept_database)
+    place = Place(kept_database, tmp_path)
+    try:
+        identity, other = place.open_identity(), place.open_store()
+        identity.put_source("crm", TABLE, author="test")
+        taking = Taking(identity, topics=TopicNames(kafka_prefix))
+        create_topics(kafka_bootstrap, [taking.topics.records("crm")], partitions=1)
+        row = envelope("c", {"id": "1", "mail": None}, 20)
+        send(taking, kafka_bootstrap, row)
+        look = finder(taking, kafka_bootstrap)
+        with other.write() as tx:
+            tx.tick(taking.clock())
+            taking.take(row)
+            for _ in range(4):
+                look.look()
+            assert frontier_of(identity) is None
+
+        look.look()
+
+        assert frontier_of(identity) == 20
+    finally:
+        place.close()
+
+
+def frontier_of(identity: Identity) -> int | None:
+    with identity.store.read() as connection:
+        found = connection.exec_driver_sql("SELECT max(frontier_number) FROM delivery_tally").scalar()
+    return None if found in (None, -1) else int(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -187,6 +188,28 @@ def test_the_ledger_follows_in_batches_and_says_when_it_is_behind(
     assert [ledger.follow(), len(read_rows(identity))] == [False, 1_000]
     assert [ledger.follow(), len(read_rows(identity))] == [True, 1_200]
     assert ledger.follow(batches_max=3)
+
+
+def test_a_follower_that_another_one_overtook_does_not_say_that_it_is_at_the_end(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = place.open_identity()
+    other = DeliveryLedger(place.open_identity(first_cid=100))
+    tell(identity, stated("1", email=("ann",)))
+    read = identity.changes
+
+    def read_and_be_overtaken(*args: Any, **options: Any) -> Any:
+        found = read(*args, **options)
+        other.follow()
+        tell(identity, stated("2", email=("bob",)))
+        return found
+
+    monkeypatch.setattr(identity, "changes", read_and_be_overtaken)
+    assert not DeliveryLedger(identity).follow()
+    monkeypatch.undo()
+
+    assert DeliveryLedger(identity).follow()
+    assert read_rows(identity).keys() == {"1", "2"}
 
 
 def test_a_contract_of_a_later_epoch_puts_its_gaps_after_those_of_the_former(
