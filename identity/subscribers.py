@@ -67,12 +67,12 @@ class Subscribers:
         now, feed_end = self._clock(), self._feed_end()
         inserting = postgresql.insert if self._store.is_postgres else sqlite_dialect.insert
         with self._store.write() as tx:
+            known_at, seq = place_to_begin(tx.connection, begin_at, feed_end=feed_end)
             if (row := _find(tx.connection, owner, name)) is not None:
                 return _subscriber(row), False
             count = select(func.count()).select_from(_TABLE).where(_TABLE.c.owner == owner)
             if (tx.connection.scalar(count) or 0) >= SUBSCRIBERS_MAX:
                 raise Refused(f"This API key has {SUBSCRIBERS_MAX} subscribers; delete one first.")
-            known_at, seq = place_to_begin(tx.connection, begin_at, feed_end=feed_end)
             values = {"owner": owner, "name": name, "known_at": known_at, "seq": seq}
             made = inserting(_TABLE).values(**values, created_at=now, moved_at=now).on_conflict_do_nothing()
             is_new = tx.connection.execute(made.returning(_TABLE.c.name)).first() is not None

@@ -68,6 +68,16 @@ def test_a_place_ahead_of_the_feed_is_refused(identity: Identity) -> None:
         identity.subscribers.ensure("a", "two", begin_at=ahead)
 
 
+@pytest.mark.parametrize("begin_at", ["yesterday", f"{1 << 62}.0"], ids=["no cursor", "ahead"])
+def test_where_to_begin_has_to_be_a_place_even_for_one_that_is_there(
+    identity: Identity, begin_at: str
+) -> None:
+    identity.subscribers.ensure("a", "one", begin_at="start")
+
+    with pytest.raises(StatementRefused):
+        identity.subscribers.ensure("a", "one", begin_at=begin_at)
+
+
 def test_each_owner_has_its_own_and_no_other(identity: Identity) -> None:
     identity.subscribers.ensure("a", "one", begin_at="start")
     identity.subscribers.ensure("b", "one", begin_at="start")
