@@ -249,7 +249,7 @@ def _measure_lags(connection: Connection, source: str) -> tuple[float, float] | 
     delivery = tables.delivery
     rows = connection.execute(
         select(delivery.c.assigned_at, delivery.c.acked_at)
-        .where(delivery.c.source == source, text("acked_at IS NOT NULL"))
+        .where(delivery.c.source == source, text("acked_at IS NOT NULL AND is_live AND NOT is_open"))
         .order_by(delivery.c.acked_at.desc())
         .limit(_LAGS_MAX)
     )
@@ -294,8 +294,8 @@ def _find_weakest(connection: Connection, source: str) -> Evidence | None:
 def _observe(connection: Connection, source: str, evidence: Evidence | None, now: Instant) -> int | None:
     """Return the approach that a source is seen to use.
 
-    4: it had customers created under their CID. 3: CIDs are acknowledged to be in it, or the system itself looked them
-    up. 2: only products that are bound to it looked its keys up, 1: others did.
+    4: it had customers created under their CID. 3: CIDs are acknowledged to be in it, or the source's own system looked them
+    up. 2: only products that are bound to it looked its keys up, 1: others did, or it is not known who.
     """
     born = select(tables.idempotency.c.rid).where(tables.idempotency.c.source == source).limit(1)
     if connection.execute(born).first() is not None:
@@ -307,15 +307,16 @@ def _observe(connection: Connection, source: str, evidence: Evidence | None, now
         connection.scalars(
             select(day.c.serves).where(day.c.source == source, day.c.day > now // _DAY_US - _DAYS_OBSERVED)
         )
-    ) - {""}
+    )
     if not asked:
         return None
-    if any(one.startswith("system:") for one in asked):
+    if f"system:{source}" in asked:
         return 3
-    bound: Mapping[str, set[str | None]] = {one: set() for one in asked}
+    bound: Mapping[str, set[str | None]] = {one: set() for one in asked if one.startswith("product:")}
     for serves, sources in connection.execute(
-        select(key.c.serves, key.c.sources).where(key.c.serves.in_(sorted(asked)))
+        select(key.c.serves, key.c.sources).where(key.c.serves.in_(sorted(bound)))
     ):
         bound[serves].add(sources)
     own = orjson.dumps([source]).decode()
-    return 2 if all(sources == {own} for sources in bound.values()) else 1
+    is_bound = len(bound) == len(asked) and all(sources == {own} for sources in bound.values())
+    return 2 if is_bound else 1

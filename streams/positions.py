@@ -23,6 +23,9 @@ __all__ = ["Position", "format_lsn", "read_position"]
 _LSN: Final = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")
 _EPOCH: Final = re.compile(r"[0-9]{1,10}")
+_NUMBER_MAX: Final = (1 << 63) - 1
+"""The greatest number that a store can hold."""
+_EPOCH_MAX: Final = (1 << 31) - 1
 _LOW_BITS: Final = 32
 
 
@@ -43,8 +46,9 @@ def read_position(text: str, *, epoch: int) -> Position:
         PositionInvalid: the text is none.
     """
     stated, colon, rest = text.partition(":")
-    if colon and _EPOCH.fullmatch(stated) and (number := _read_number(rest)) is not None:
-        return Position((int(stated), number))
+    if colon and _EPOCH.fullmatch(stated) and int(stated) <= _EPOCH_MAX:
+        if (number := _read_number(rest)) is not None:
+            return Position((int(stated), number))
     if (number := _read_number(text)) is not None:
         return Position((epoch, number))
     try:
@@ -64,6 +68,9 @@ def format_lsn(number: int) -> str:
 
 
 def _read_number(text: str) -> int | None:
+    number = _NUMBER_MAX + 1
     if lsn := _LSN.fullmatch(text):
-        return (int(lsn[1], 16) << _LOW_BITS) | int(lsn[2], 16)
-    return int(text) if _NUMBER.fullmatch(text) else None
+        number = (int(lsn[1], 16) << _LOW_BITS) | int(lsn[2], 16)
+    elif _NUMBER.fullmatch(text):
+        number = int(text)
+    return number if number <= _NUMBER_MAX else None

@@ -128,7 +128,8 @@ class Taker:
                 raise _ReadAnew
             fates, refused = _decide_fates(readings, answers)
             self._rejects.add(tx, refused, now=now)
-            taken[:] = self._sum_up(readings, fates)
+            known = [one.known_at for one in answers if isinstance(one, RecordAnswer)]
+            taken[:] = self._sum_up(readings, fates, now=max([now, *known]))
             expected = {one.partition: one.expected for one in slices}
             OffsetBook.advance(
                 tx,
@@ -209,25 +210,28 @@ class Taker:
         if any(in_force.get(one.contract.name) != one.contract.version for one in readings):
             raise _ReadAnew
 
-    def _sum_up(self, readings: Sequence[Reading], fates: Sequence[Fate]) -> list[Taken]:
+    def _sum_up(self, readings: Sequence[Reading], fates: Sequence[Fate], *, now: Instant) -> list[Taken]:
         taken = []
         with_fate = zip(readings, fates, strict=True)
         for partition, group in groupby(with_fate, key=lambda pair: pair[0].fetched.partition):
             members = list(group)
             tally = Tally(fate for _, fate in members)
             next_offset = members[-1][0].fetched.offset + 1
-            reached = _find_reached([reading for reading, _ in members])
+            reached = _find_reached([reading for reading, _ in members], now=now)
             source = self.source_of(partition.topic)
             taken.append(Taken(partition, source, len(members), next_offset, tally, reached))
         return taken
 
 
-def _find_reached(readings: Sequence[Reading]) -> Reached:
-    """Return how far these messages of one partition reach in the order of their source's versions."""
+def _find_reached(readings: Sequence[Reading], *, now: Instant) -> Reached:
+    """Return how far these messages of one partition reach in the order of their source's versions.
+
+    What states no time holds from when it is taken.
+    """
     commands = [command for one in readings for command in one.commands]
     numbers = [command.version for command in commands if command.version is not None]
     numbers += [one.change.version for one in readings if isinstance(one.change, Truncation)]
-    times = [command.effective_at for command in commands if command.effective_at is not None]
+    times = [now if command.effective_at is None else command.effective_at for command in commands]
     marks = [one.mark for one in readings if one.mark is not None and one.mark.version is not None]
     numbers += [mark.version for mark in marks if mark.version is not None]
     times += [mark.committed_at for mark in marks if mark.committed_at is not None]

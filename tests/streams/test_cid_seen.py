@@ -9,7 +9,7 @@ from streams.delivery import Delivery, Evidence
 from streams.fate import Fate
 from streams.ledger import DeliveryLedger
 from tests.identity.stores import find_cid
-from tests.streams.stream import Told, envelope
+from tests.streams.stream import Told, envelope, plain
 from tests.streams.taking import TABLE, Taking, count_events
 from tests.streams.test_ledger import read_rows
 
@@ -123,3 +123,13 @@ def test_a_partition_keeps_how_far_the_versions_reach_that_were_taken(taking: Ta
     [state] = taking.offsets.list_states()
     assert (state.reached.epoch, state.reached.number) == (1, 3)
     assert state.reached.stated_at == 1_690_000_000_000_000 + 9_000
+
+
+def test_what_states_neither_version_nor_time_reaches_as_far_as_it_was_taken(identity: Identity) -> None:
+    taking = Taking(identity)
+
+    taking.take(plain("1", {"email": "ann@web.de"}))
+
+    [state] = taking.offsets.list_states()
+    assert state.reached.number == -1
+    assert state.reached.stated_at >= delivery_of(taking).gap_at > 0

@@ -122,6 +122,17 @@ def test_the_lag_is_from_the_assignment_to_the_first_evidence(identity: Identity
     assert measure(identity).lag_ms == (250.0, 250.0)
 
 
+def test_lags_are_of_what_has_its_cid_now(identity: Identity) -> None:
+    answers = tell(identity, *(stated(str(n), version=n, email=(f"x{n}",)) for n in (1, 2, 3)))
+    for key, answer in zip("123", answers, strict=True):
+        acknowledge(identity, key, at=answer.known_at + int(key) * 1_000_000)
+    measure(identity)
+    tell(identity, withdrawn("3", version=9))
+    identity.judge(Verdict.SAME, [RecordRef("crm", "1")], [RecordRef("crm", "2")], reason="x", author="a")
+
+    assert measure(identity).lag_ms in ((1_000.0, 1_000.0), (2_000.0, 2_000.0))
+
+
 def test_objectives_are_met_or_breached(identity: Identity) -> None:
     tell(identity, *(stated(str(n), email=(f"x{n}",)) for n in range(2)))
     acknowledge(identity, "0")
@@ -304,6 +315,9 @@ def look_up(identity: Identity, serves: str, *, sources: str | None = None) -> N
         ("product:churn", '["crm","erp"]', 1),
         ("product:crm-customers", '["crm"]', 2),
         ("system:crm", None, 3),
+        ("system:billing", None, 1),
+        ("system:billing", '["crm"]', 1),
+        ("", None, 1),
     ],
 )
 def test_who_looks_keys_up_tells_the_approach(
@@ -314,6 +328,13 @@ def test_who_looks_keys_up_tells_the_approach(
     look_up(identity, serves, sources=sources)
 
     assert measure(identity).observed_approach == approach
+
+
+def test_keys_of_which_nobody_knows_what_they_serve_count_as_others(identity: Identity) -> None:
+    look_up(identity, "product:crm-customers", sources='["crm"]')
+    look_up(identity, "")
+
+    assert measure(identity).observed_approach == 1
 
 
 def test_cids_that_came_back_tell_the_approach_whoever_asks(identity: Identity) -> None:

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from identity.model import RecordRef
+from service.bootstrap import bootstrap_identity
+from service.clock import SystemClock
+from service.settings import Settings
+from streams.delivery import Acknowledgement, Evidence
+from streams.ledger import DeliveryLedger
 from tests.service.server import COMMAND, environment
+from tests.streams.stream import plain
+from tests.streams.taking import Taking
 
 pytestmark = pytest.mark.slow
 
@@ -55,6 +63,36 @@ def test_cids_read_back_close_the_gaps_that_a_product_waits_for(data_dir: Path, 
     sameas(data_dir, *read_back, SAMEAS_WRITE_BACK_URL=url)
     assert sameas(data_dir, "wait", "crm", "--timeout", "0") == "crm: reached\n"
     assert "read_back" in sameas(data_dir, "coverage", "crm")
+
+
+@pytest.mark.parametrize("version", [None, 70])
+def test_what_was_taken_of_a_stream_is_waited_for_up_to_its_frontier(
+    data_dir: Path, version: int | None
+) -> None:
+    wait = ("wait", "crm", "--timeout", "0")
+    identity = bootstrap_identity(Settings(data_dir=data_dir))
+    try:
+        ledger, taking = DeliveryLedger(identity), Taking(identity)
+        taking.take(plain("3", {"full_name": "Eva Klein"}, version=version))
+        [state] = taking.offsets.list_states()
+        assert ledger.follow()
+        now = SystemClock().now()
+        cids = identity.look_up([RecordRef("crm", key) for key in "123"]).rows
+        told = [
+            Acknowledgement(RecordRef("crm", key), cid, Evidence.WEBHOOK, now)
+            for key, (cid, _) in zip("123", cids, strict=True)
+        ]
+        with identity.store.write() as tx:
+            ledger.raise_frontier_in(tx, "crm", state.reached)
+        ledger.acknowledge(told[:2])
+        sameas(data_dir, *wait, status=1)
+        ledger.acknowledge(told[2:])
+        assert sameas(data_dir, *wait) == "crm: reached\n"
+
+        taking.take(plain("3", {"full_name": "Eva Maria Klein"}, version=None if version is None else 71))
+        sameas(data_dir, *wait, status=1)
+    finally:
+        identity.close()
 
 
 def test_what_cannot_be_waited_for_is_refused(data_dir: Path) -> None:
