@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from identity.model import RecordRef
 from identity.service import Identity
-from streams.delivery import Delivery, Evidence
+from streams.delivery import Delivery, Evidence, Sent
 from streams.kafka_options import KafkaAddress
 from streams.kafka_places import KafkaPlaces
 from streams.ledger import DeliveryLedger
@@ -69,6 +70,18 @@ def test_what_the_sink_has_committed_past_is_acknowledged_and_nothing_else(
         for rid, one in found.items()
         if one.sent_part == row.sent_part and (one.sent_offset or 0) <= row.sent_offset
     }
+
+
+def test_of_a_later_change_than_the_ledger_knows_the_offset_acknowledges_nothing(
+    identity: Identity, sinks: SinkOffsets, kafka_bootstrap: str, names: TopicNames
+) -> None:
+    with identity.store.write() as tx:
+        DeliveryLedger(identity).note_sent_in(tx, [Sent(RecordRef("crm", "1"), 2, at=3, part=0, offset=99)])
+    commit(kafka_bootstrap, names, 0, 100)
+
+    sinks.look()
+
+    assert read_rows(identity)["1"].is_open
 
 
 def read_rows_by_rid(identity: Identity) -> dict[int, Delivery]:
