@@ -34,6 +34,7 @@ from service.bootstrap import build_identity, url_of
 from service.clock import SystemClock
 from service.companions import Companions
 from service.doors import ServiceDoors
+from service.following import keep_following
 from service.front import Front
 from service.guard import guard_routes
 from service.keys import ApiKeys
@@ -56,7 +57,6 @@ route needs stands beside it as `x-sameas-scope`. Errors are RFC 9457 problem de
 
 _SETTLE_LIMIT: Final = 200
 _SETTLE_SECONDS: Final = 1.0
-_FOLLOW_SECONDS: Final = 1.0
 _LOOK_UPS_SECONDS: Final = 60.0
 
 
@@ -103,7 +103,7 @@ def create_app(settings: Settings, store: SqlStore) -> FastAPI:
                 # The server only logs that the start failed; who started it is told why.
                 app.state.start_error = exc
                 raise
-            beside = [asyncio.create_task(one(doors)) for one in (_settle, _follow, _keep_look_ups)]
+            beside = [asyncio.create_task(one(doors)) for one in (_settle, keep_following, _keep_look_ups)]
             yield
             for task in beside:
                 task.cancel()
@@ -148,18 +148,6 @@ async def _settle(doors: ServiceDoors) -> None:
         except SameasError as exc:
             left = 0
             log_event(logging.WARNING, "not_settled", code=exc.code)
-
-
-async def _follow(doors: ServiceDoors) -> None:
-    """Let a resolver process take the changes of the crosswalk over into the delivery ledger."""
-    order = Order("follow", lane=("", "follow"))
-    is_behind = False
-    while is_behind or await doors.pause(_FOLLOW_SECONDS):
-        try:
-            is_behind = not orjson.loads((await doors.write(order)).body)["is_done"]
-        except SameasError as exc:
-            is_behind = False
-            log_event(logging.WARNING, "not_followed", code=exc.code)
 
 
 async def _keep_look_ups(doors: ServiceDoors) -> None:

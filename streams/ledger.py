@@ -52,9 +52,10 @@ from streams.delivery import (
 )
 from streams.offsets import OffsetBook, Reached
 
-__all__ = ["DeliveryLedger", "Place"]
+__all__ = ["BATCH_EVENTS", "DeliveryLedger", "Place"]
 
-_BATCH_EVENTS: Final = 1_000
+BATCH_EVENTS: Final = 1_000
+"""Changes that one batch of the ledger takes over where nobody says otherwise."""
 _CURSOR: Final = "ledger"
 """The ledger's row of `relay_cursor`."""
 _RAISED: Final = "ledger.frontiers"
@@ -99,28 +100,28 @@ class DeliveryLedger:
 
     # -- what the crosswalk says --------------------------------------------------------------------------
 
-    def follow(self, *, batches_max: int = 1) -> bool:
+    def follow(self, *, batches_max: int = 1, batch_events: int = BATCH_EVENTS) -> bool:
         """Take over the crosswalk's changes, at most so many batches; return whether all of them are.
 
-        Cost: a batch is up to 1,000 changes; four statements, and a row of the ledger for each record.
+        Cost: of a batch four statements, and a row of the ledger for each record.
         """
-        return any(self._follow_one() for _ in range(batches_max))
+        return any(self._follow_one(batch_events) for _ in range(batches_max))
 
     def find_place(self) -> Place:
         """Return the place in the feed up to which the ledger has followed."""
         with self._store.read() as connection:
             return _read_place(connection, _CURSOR) or _BEGIN
 
-    def _follow_one(self) -> bool:
+    def _follow_one(self, batch_events: int) -> bool:
         """Take one batch; return whether nothing was left behind it."""
         with self._store.read() as connection:
             was = _read_place(connection, _CURSOR) or _BEGIN
             raised = _read_place(connection, _RAISED) or _BEGIN
-        events, _ = self._identity.changes(f"{was[0]}.{was[1]}", limit=_BATCH_EVENTS)
+        events, _ = self._identity.changes(f"{was[0]}.{was[1]}", limit=batch_events)
         if not events:
             return True
         end = (events[-1].known_at, events[-1].seq)
-        is_end = len(events) < _BATCH_EVENTS
+        is_end = len(events) < batch_events
         # Versions have no order in the feed: in the middle of it the greatest seen says nothing of those to come.
         furthest = self._find_furthest() if is_end and raised != was else {}
         epochs = _Epochs(self._identity)

@@ -241,8 +241,8 @@ class Worker:
         left = self._identity.settle_some(limit=job.head["limit"])
         return JobAnswer(200, orjson.dumps({"left": left}))
 
-    def _follow(self, _job: _Job) -> JobAnswer:
-        is_done = DeliveryLedger(self._identity).follow()
+    def _follow(self, job: _Job) -> JobAnswer:
+        is_done = DeliveryLedger(self._identity).follow(batch_events=job.head["events"])
         return JobAnswer(200, orjson.dumps({"is_done": is_done}))
 
 

@@ -190,6 +190,18 @@ def test_the_ledger_follows_in_batches_and_says_when_it_is_behind(
     assert ledger.follow(batches_max=3)
 
 
+def test_small_batches_give_the_same_ledger(identity: Identity, ledger: DeliveryLedger) -> None:
+    tell(identity, *(stated(str(at), email=(f"u{at // 2}",)) for at in range(9)))
+
+    turns = [ledger.follow(batch_events=2)]
+    while not turns[-1]:
+        turns.append(ledger.follow(batch_events=2))
+
+    assert len(turns) > 4
+    assert len(read_rows(identity)) == 9
+    assert ledger.find_place() == tuple(map(int, identity.feed_end().split(".")))
+
+
 def test_a_follower_that_another_one_overtook_does_not_say_that_it_is_at_the_end(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
